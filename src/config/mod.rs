@@ -1,0 +1,3 @@
+//! The configuration: one TOML file, read into values that cannot be wrong.
+
+pub mod checked;

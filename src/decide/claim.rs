@@ -1,0 +1,215 @@
+//! What a write asks of the ledger and of the origin before it may be forwarded.
+//!
+//! Refusals have an order: malformed (400), precondition required (428), occupied (409), stale (412).
+//! The first two are told here; the others by whoever holds the state.
+
+use std::time::{Duration, SystemTime};
+
+use super::policy::{RoutePolicy, Unconditional, WeakIfMatch};
+use super::verdict::{Refusal, say};
+use crate::request::entity_tag::{EntityTag, TagCondition};
+use crate::request::method::Effect;
+use crate::request::preconditions::Preconditions;
+use crate::request::version_tag::{Incarnation, ResourceKey, Version, VersionTag};
+
+/// How a write occupies its resource (rule R5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HoldMode {
+    /// Alone: the write's author saw a state, or asked that no other write be in flight.
+    Exclusive,
+    /// Beside others of the same mode: their authors claim to have seen nothing, so none of them can
+    /// replace what another author saw. Excludes [`HoldMode::Exclusive`].
+    Shared,
+    /// On an upstream as a whole: taken by every write to one of its resources, so that it excludes a
+    /// write that changes all of them.
+    Member,
+}
+
+/// What must be true of the resource's version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VersionCondition {
+    /// The current version must be one of these.
+    pub any_of: Option<Vec<Version>>,
+    /// The current version must be none of these.
+    pub none_of: Vec<Version>,
+}
+
+impl VersionCondition {
+    /// Judges the current version.
+    ///
+    /// # Errors
+    /// The refusal that tells which side is false.
+    pub fn judge(&self, current: Version) -> Result<(), Refusal> {
+        if self.any_of.as_ref().is_some_and(|versions| !versions.contains(&current)) {
+            Err(say::stale())
+        } else if self.none_of.contains(&current) {
+            Err(say::still_matches())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// What must be asked of the origin, under the permit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Probe {
+    /// `If-Match: *`
+    pub must_exist: bool,
+    /// `If-None-Match: *`
+    pub must_not_exist: bool,
+    /// `If-Unmodified-Since`
+    pub unmodified_since: Option<SystemTime>,
+}
+
+impl Probe {
+    /// Whether the origin has to be asked at all.
+    pub fn is_needed(&self) -> bool {
+        self.must_exist || self.must_not_exist || self.unmodified_since.is_some()
+    }
+}
+
+/// Whether a write that meets another one may wait for it where the route lets writes wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// As the route says.
+    AsRoute,
+    /// Never: the write is protected by nothing but the refusal (`unconditional = "overlap"`).
+    Never,
+}
+
+/// A write that may be forwarded if its claim holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// How it occupies its resource.
+    pub hold: HoldMode,
+    /// What must be true of the version.
+    pub condition: VersionCondition,
+    /// What must be true at the origin.
+    pub probe: Probe,
+    /// Whether it may wait.
+    pub patience: Patience,
+    /// Whether it goes by a condition that says nothing of the state its author saw: `If-Match: *`, or
+    /// a list in `If-None-Match` alone. Such writes are counted.
+    pub is_override: bool,
+}
+
+/// Reads a write's claim out of what it states.
+///
+/// # Errors
+/// 428 where the route requires a precondition and none is stated.
+pub fn claim(
+    effect: Effect,
+    stated: &Preconditions,
+    policy: &RoutePolicy,
+    incarnation: Incarnation,
+    resource: ResourceKey,
+) -> Result<Claim, Refusal> {
+    let versions = |tags: &[EntityTag]| {
+        tags.iter()
+            .filter_map(|tag| named_version(tag, policy.weak_if_match, incarnation, resource))
+            .collect()
+    };
+    let mut condition = VersionCondition::default();
+    let mut probe = Probe { unmodified_since: stated.if_unmodified_since, ..Probe::default() };
+    match &stated.if_match {
+        Some(TagCondition::Any) => probe.must_exist = true,
+        Some(TagCondition::Tags(tags)) => condition.any_of = Some(versions(tags)),
+        None => {}
+    }
+    match &stated.if_none_match {
+        Some(TagCondition::Any) => probe.must_not_exist = true,
+        // Weak comparison (RFC 9110 section 13.1.2), by the version alone: a write to a resource that
+        // has not moved on is refused whatever representation the author saw.
+        Some(TagCondition::Tags(tags)) => {
+            let named =
+                |tag| VersionTag::read_with_suffix(tag).filter(|tag| tag.is_of(incarnation, resource));
+            condition.none_of = tags.iter().filter_map(named).map(|tag| tag.version).collect();
+        }
+        None => {}
+    }
+    let names_a_state =
+        condition.any_of.is_some() || probe.must_not_exist || probe.unmodified_since.is_some();
+    if stated.if_match.is_some() || stated.if_none_match.is_some() || probe.unmodified_since.is_some() {
+        let is_override = !names_a_state;
+        return Ok(Claim {
+            hold: HoldMode::Exclusive,
+            condition,
+            probe,
+            patience: Patience::AsRoute,
+            is_override,
+        });
+    }
+    let (hold, patience) = match (effect, policy.unconditional) {
+        (Effect::GuardedWrite, Unconditional::Require) => return Err(say::precondition_required()),
+        (Effect::GuardedWrite, Unconditional::Overlap) => (HoldMode::Exclusive, Patience::Never),
+        (Effect::GuardedWrite, Unconditional::Allow)
+        | (Effect::Neither | Effect::Read | Effect::Write, _) => (HoldMode::Shared, Patience::AsRoute),
+    };
+    Ok(Claim { hold, condition, probe, patience, is_override: false })
+}
+
+fn named_version(
+    tag: &EntityTag,
+    weak: WeakIfMatch,
+    incarnation: Incarnation,
+    resource: ResourceKey,
+) -> Option<Version> {
+    let read = match (weak, tag.is_weak()) {
+        (WeakIfMatch::Refuse, true) => None,
+        (WeakIfMatch::Refuse, false) => VersionTag::read(tag),
+        (WeakIfMatch::Accept, _) => VersionTag::read_with_suffix(tag),
+    };
+    read.filter(|tag| tag.is_of(incarnation, resource)).map(|tag| tag.version)
+}
+
+/// What the origin showed when it was asked under the permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Whether there is a representation; `None` where the answer does not tell.
+    pub exists: Option<bool>,
+    /// Its `Last-Modified`, if there was one, on our clock.
+    pub last_modified: Option<SystemTime>,
+}
+
+/// Judges what the origin showed. `last_begun` is when the last write to the resource that may have
+/// been applied began, as far as the ledger saw one.
+///
+/// A date has a resolution of one second, so a resource that was written in the second of its
+/// `Last-Modified` cannot be told from what a client read earlier in that second: it fails.
+///
+/// # Errors
+/// 412 where the condition is false or the origin does not tell; 428 where the only thing stated is a
+/// date, no modification date is known, so that it is ignored (RFC 9110 section 13.1.4), and the route
+/// requires a precondition.
+pub fn judge_shown(
+    claim: &Claim,
+    shown: Shown,
+    last_begun: Option<SystemTime>,
+    effect: Effect,
+    policy: &RoutePolicy,
+) -> Result<(), Refusal> {
+    /// The origin's `Date` is cut to a second, so what is derived from it may be early by as much.
+    const RESOLUTION: Duration = Duration::from_secs(1);
+    if claim.probe.must_exist && shown.exists != Some(true) {
+        return Err(say::does_not_exist());
+    }
+    if claim.probe.must_not_exist && shown.exists != Some(false) {
+        return Err(say::already_there());
+    }
+    let Some(date) = claim.probe.unmodified_since else { return Ok(()) };
+    match shown.last_modified {
+        Some(modified) if modified > date => Err(say::modified_since()),
+        Some(modified) if last_begun.is_some_and(|begun| modified + RESOLUTION >= begun) => {
+            Err(say::modified_since())
+        }
+        Some(_) => Ok(()),
+        None => {
+            let alone = !claim.probe.must_not_exist && claim.condition == VersionCondition::default();
+            if alone && effect == Effect::GuardedWrite && policy.unconditional == Unconditional::Require {
+                Err(say::precondition_required())
+            } else {
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! From what is known of a request to what becomes of it. Pure: the ledger's answer, the origin's
+//! answers and the time come in as arguments.
+
+pub mod claim;
+pub mod outcome;
+pub mod policy;
+pub mod read;
+pub mod verdict;

@@ -1,0 +1,138 @@
+//! Names of resources, and the templates that make them.
+
+use std::fmt;
+
+use super::query;
+use super::target_path::{Fold, TargetPath, fold_segment};
+
+/// The name of a resource within its upstream, such as `order:17` or `/orders/17`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ResourceId(String);
+
+impl ResourceId {
+    /// The name as text, for people and for the ledger's hash.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for ResourceId {
+    fn from(name: String) -> Self {
+        ResourceId(name)
+    }
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How a route names its resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameTemplate {
+    /// The canonical path.
+    CanonicalPath,
+    /// Text with parameters in it, such as `order:{id}`.
+    Parts(Vec<NamePart>),
+}
+
+/// A piece of a [`NameTemplate`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamePart {
+    /// Taken as it is.
+    Literal(String),
+    /// `{id}`: the path's segment at this index, counted from the left.
+    Segment(usize),
+    /// `{rest}` of a pattern that ends in `{*rest}`: the segments from this index on.
+    Rest(usize),
+    /// `{query.id}`: a query parameter.
+    Query(String),
+}
+
+/// Why a request does not name a resource. The text is for the client that sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoName {
+    /// A query parameter that the name needs is not there.
+    MissingParameter(String),
+    /// It is there more than once, and servers differ in which one they take.
+    RepeatedParameter(String),
+}
+
+impl fmt::Display for NoName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoName::MissingParameter(name) => {
+                write!(f, "no query parameter `{name}`, which names the resource here")
+            }
+            NoName::RepeatedParameter(name) => {
+                write!(f, "the query parameter `{name}`, which names the resource here, more than once")
+            }
+        }
+    }
+}
+
+impl NameTemplate {
+    /// Names the resource of a request.
+    ///
+    /// # Errors
+    /// If a query parameter that the template uses is missing or repeated.
+    pub fn name(&self, path: &TargetPath, query: Option<&str>, fold: Fold) -> Result<ResourceId, NoName> {
+        let parts = match self {
+            NameTemplate::CanonicalPath => return Ok(ResourceId(path.folded(fold))),
+            NameTemplate::Parts(parts) => parts,
+        };
+        let segments = path.segments(fold);
+        let mut name = String::new();
+        for part in parts {
+            match part {
+                NamePart::Literal(text) => name.push_str(text),
+                NamePart::Segment(at) => name.push_str(segments.get(*at).map_or("", String::as_str)),
+                NamePart::Rest(from) => name.push_str(&segments.get(*from..).unwrap_or_default().join("/")),
+                NamePart::Query(parameter) => name.push_str(&query_value(parameter, query, fold)?),
+            }
+        }
+        Ok(ResourceId(name))
+    }
+}
+
+fn query_value(parameter: &str, query: Option<&str>, fold: Fold) -> Result<String, NoName> {
+    let mut values = query::values(query.unwrap_or_default(), parameter);
+    match (values.next(), values.next()) {
+        (Some(value), None) => {
+            Ok(fold_segment(&value, Fold { format_suffix: false, parameters: false, ..fold }, false))
+        }
+        (Some(_), Some(_)) => Err(NoName::RepeatedParameter(parameter.to_owned())),
+        (None, _) => Err(NoName::MissingParameter(parameter.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(parts: Vec<NamePart>, path: &str, query: Option<&str>) -> Result<String, NoName> {
+        NameTemplate::Parts(parts)
+            .name(&TargetPath::parse(path), query, Fold::default())
+            .map(|id| id.to_string())
+    }
+
+    #[test]
+    fn a_name_takes_path_and_query_parameters() {
+        let parts = vec![NamePart::Literal("order:".into()), NamePart::Segment(1)];
+        assert_eq!(name(parts.clone(), "/orders/017", None), Ok("order:17".into()));
+        assert_eq!(name(parts, "/x/../ORDERS//17/", None), Ok("order:17".into()));
+        assert_eq!(
+            name(vec![NamePart::Query("id".into())], "/api", Some("action=show&id=05")),
+            Ok("5".into())
+        );
+        assert_eq!(name(vec![NamePart::Rest(1)], "/files/A/b.", None), Ok("a/b".into()));
+    }
+
+    #[test]
+    fn a_missing_or_repeated_parameter_names_nothing() {
+        let parts = || vec![NamePart::Query("id".into())];
+        assert_eq!(name(parts(), "/api", None), Err(NoName::MissingParameter("id".into())));
+        assert_eq!(name(parts(), "/api", Some("id=1&ID=2")), Err(NoName::RepeatedParameter("id".into())));
+    }
+}

@@ -1,0 +1,337 @@
+//! Which route a host and a path take: the most specific one.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::target_path::{Fold, TargetPath, fold_segment};
+
+/// A host that a route is for, as configured and checked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HostPattern {
+    /// This host. Lower case, no port, no trailing dot.
+    Exact(String),
+    /// `*.example.com`: every host that ends in `.example.com`. Holds `example.com`.
+    Below(String),
+}
+
+/// A path pattern, as configured and checked: segments, and whether it takes everything below.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPattern {
+    segments: Vec<PatternSegment>,
+    /// The name of `{*rest}`, if the pattern ends in it.
+    rest: Option<String>,
+}
+
+/// One segment of a [`PathPattern`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PatternSegment {
+    /// This text, folded as paths are.
+    Literal(String),
+    /// `{name}`: any one segment.
+    Parameter(String),
+}
+
+/// Why a text is not a path pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadPattern {
+    /// What was found.
+    pub found: String,
+    /// What was expected.
+    pub expected: &'static str,
+}
+
+impl PathPattern {
+    /// Reads a pattern such as `/orders/{id}` or `/files/{*rest}`.
+    ///
+    /// # Errors
+    /// Says what was found and what was expected.
+    pub fn parse(text: &str) -> Result<Self, BadPattern> {
+        let bad = |found: String, expected| Err(BadPattern { found, expected });
+        let Some(below_root) = text.strip_prefix('/') else {
+            return bad(format!("\"{text}\" does not begin with a slash"), "a path like \"/orders/{id}\"");
+        };
+        let mut segments = Vec::new();
+        let mut rest = None;
+        let mut names = BTreeSet::new();
+        for raw in below_root.split('/').filter(|s| !s.is_empty()) {
+            if rest.is_some() {
+                return bad(format!("\"{raw}\" after {{*rest}}"), "{*rest} at the end of the path");
+            }
+            let braced = raw.strip_prefix('{').and_then(|inner| inner.strip_suffix('}'));
+            let name = braced.map(|inner| inner.strip_prefix('*').unwrap_or(inner));
+            if let Some(name) = name {
+                let valid = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !name.is_empty();
+                if !valid || !names.insert(name.to_owned()) {
+                    return bad(
+                        format!("the parameter \"{raw}\""),
+                        "distinct names of letters, digits and underscores",
+                    );
+                }
+            }
+            match (name, braced) {
+                (Some(name), Some(inner)) if inner.starts_with('*') => rest = Some(name.to_owned()),
+                (Some(name), _) => segments.push(PatternSegment::Parameter(name.to_owned())),
+                (None, _) if raw.contains(['{', '}', '?', '#', ';']) || matches!(raw, "." | "..") => {
+                    return bad(
+                        format!("the segment \"{raw}\""),
+                        "plain text, or one parameter that is the whole segment",
+                    );
+                }
+                (None, _) => segments.push(PatternSegment::Literal(raw.to_owned())),
+            }
+        }
+        Ok(PathPattern { segments, rest })
+    }
+
+    /// The index of a parameter's segment.
+    pub fn parameter(&self, name: &str) -> Option<usize> {
+        self.segments.iter().position(|s| matches!(s, PatternSegment::Parameter(n) if n == name))
+    }
+
+    /// The index of the first segment that `{*name}` stands for.
+    pub fn rest(&self, name: &str) -> Option<usize> {
+        (self.rest.as_deref() == Some(name)).then_some(self.segments.len())
+    }
+
+    /// The names of all parameters, for messages.
+    pub fn parameter_names(&self) -> impl Iterator<Item = &str> {
+        let named = self.segments.iter().filter_map(|s| match s {
+            PatternSegment::Parameter(name) => Some(name.as_str()),
+            PatternSegment::Literal(_) => None,
+        });
+        named.chain(self.rest.as_deref())
+    }
+
+    /// The matcher's spelling, in which all patterns of one shape are the same text.
+    fn shape(&self) -> String {
+        let last = self.segments.len().saturating_sub(1);
+        let mut shape = String::new();
+        for (i, segment) in self.segments.iter().enumerate() {
+            shape.push('/');
+            match segment {
+                PatternSegment::Parameter(_) => shape.push_str(&format!("{{p{i}}}")),
+                PatternSegment::Literal(text) => {
+                    // Braces cannot stand in a literal, so nothing has to be escaped for the matcher.
+                    let decoded = TargetPath::parse(&format!("/{text}"));
+                    let folded =
+                        decoded.spelled_segments().next().map(str::to_owned).unwrap_or_else(|| text.clone());
+                    shape.push_str(&fold_segment(&folded, Fold::default(), i == last && self.rest.is_none()));
+                }
+            }
+        }
+        shape
+    }
+}
+
+/// Finds the route of a request. `R` is whatever a route stands for; routes are told apart by index.
+#[derive(Clone)]
+pub struct RouteTable<R> {
+    routes: Vec<R>,
+    /// For each host that any route names: the routes for it, and those for every host.
+    exact: HashMap<String, matchit::Router<usize>>,
+    below: HashMap<String, matchit::Router<usize>>,
+    any_host: matchit::Router<usize>,
+}
+
+/// Two routes that match the same requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SameShape {
+    /// The index of the first route.
+    pub first: usize,
+    /// The index of the route that would never be taken, or not always.
+    pub second: usize,
+}
+
+impl<R> RouteTable<R> {
+    /// Builds the table. A route without hosts is for every host; for one host, the more specific path
+    /// wins, then the more specific host.
+    ///
+    /// # Errors
+    /// Every pair of routes that would match the same requests.
+    pub fn new(routes: Vec<(R, Vec<HostPattern>, PathPattern)>) -> Result<Self, Vec<SameShape>> {
+        let specs: Vec<(Vec<HostPattern>, PathPattern)> =
+            routes.iter().map(|(_, h, p)| (h.clone(), p.clone())).collect();
+        let mut clashes = Vec::new();
+        let keys: BTreeSet<Option<&HostPattern>> =
+            specs.iter().flat_map(|(h, _)| h).map(Some).chain([None]).collect();
+        let (mut exact, mut below, mut any_host) = (HashMap::new(), HashMap::new(), matchit::Router::new());
+        for key in keys {
+            let router = router_for(key, &specs, &mut clashes);
+            match key {
+                Some(HostPattern::Exact(host)) => drop(exact.insert(host.clone(), router)),
+                Some(HostPattern::Below(host)) => drop(below.insert(host.clone(), router)),
+                None => any_host = router,
+            }
+        }
+        clashes.sort_by_key(|clash| (clash.first, clash.second));
+        clashes.dedup();
+        let routes = routes.into_iter().map(|(route, _, _)| route).collect();
+        if clashes.is_empty() { Ok(RouteTable { routes, exact, below, any_host }) } else { Err(clashes) }
+    }
+
+    /// The route of a request. `host` is the `Host` field's value; its port, case and trailing dot do
+    /// not count.
+    pub fn find(&self, host: Option<&str>, path: &TargetPath) -> Option<&R> {
+        let router = host.and_then(|host| self.router_of(&canonical_host(host))).unwrap_or(&self.any_host);
+        let index = *router.at(&path.routed()).ok()?.value;
+        self.routes.get(index)
+    }
+
+    /// All routes, in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = &R> {
+        self.routes.iter()
+    }
+
+    fn router_of(&self, host: &str) -> Option<&matchit::Router<usize>> {
+        let parents = host.match_indices('.').filter_map(|(at, _)| host.get(at + 1..));
+        self.exact.get(host).or_else(|| parents.filter_map(|parent| self.below.get(parent)).next())
+    }
+}
+
+/// A host without port, trailing dot and letter case.
+pub fn canonical_host(host: &str) -> String {
+    let bare = match host.strip_prefix('[').and_then(|v6| v6.split_once(']')) {
+        Some((v6, _)) => v6,
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    bare.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// How specific a route's hosts are for requests to `key`'s hosts; `None`: not for them.
+fn specificity(key: Option<&HostPattern>, hosts: &[HostPattern]) -> Option<usize> {
+    if hosts.is_empty() {
+        return Some(0);
+    }
+    let within = |host: &str, parent: &str| host.strip_suffix(parent).is_some_and(|head| head.ends_with('.'));
+    let key = key?;
+    let of = |pattern: &HostPattern| match (key, pattern) {
+        (HostPattern::Exact(host), HostPattern::Exact(pattern)) => (host == pattern).then_some(usize::MAX),
+        (HostPattern::Exact(host), HostPattern::Below(parent)) => {
+            within(host, parent).then_some(parent.len())
+        }
+        (HostPattern::Below(host), HostPattern::Below(parent)) => {
+            (host == parent || within(host, parent)).then_some(parent.len())
+        }
+        (HostPattern::Below(_), HostPattern::Exact(_)) => None,
+    };
+    hosts.iter().filter_map(of).max()
+}
+
+fn router_for(
+    key: Option<&HostPattern>,
+    specs: &[(Vec<HostPattern>, PathPattern)],
+    clashes: &mut Vec<SameShape>,
+) -> matchit::Router<usize> {
+    let mut candidates: Vec<(usize, usize)> = specs
+        .iter()
+        .enumerate()
+        .filter_map(|(i, (hosts, _))| specificity(key, hosts).map(|s| (s, i)))
+        .collect();
+    // The more specific host first: it keeps the path from the others.
+    candidates.sort_by_key(|(specific, index)| (std::cmp::Reverse(*specific), *index));
+    let mut taken: HashMap<(String, bool), (usize, usize)> = HashMap::new();
+    let mut router = matchit::Router::new();
+    let mut bases = Vec::new();
+    for (specific, index) in candidates {
+        let Some((_, pattern)) = specs.get(index) else { continue };
+        let shape = pattern.shape();
+        if let Some((other_specific, other)) = taken.get(&(shape.clone(), pattern.rest.is_some())) {
+            if *other_specific == specific {
+                clashes.push(SameShape { first: *other.min(&index), second: *other.max(&index) });
+            }
+            continue;
+        }
+        taken.insert((shape.clone(), pattern.rest.is_some()), (specific, index));
+        let full = match (&pattern.rest, shape.is_empty()) {
+            (Some(_), _) => format!("{shape}/{{*rest}}"),
+            (None, true) => "/".to_owned(),
+            (None, false) => shape.clone(),
+        };
+        if router.insert(full, index).is_err() {
+            clashes.push(SameShape { first: index, second: index });
+        }
+        if pattern.rest.is_some() {
+            bases.push((if shape.is_empty() { "/".to_owned() } else { shape }, index));
+        }
+    }
+    for (base, index) in bases {
+        // "Everything below" takes the place itself too, unless another route is for just that.
+        let _taken_by_a_more_specific_route = router.insert(base, index);
+    }
+    router
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(specs: &[(&'static str, &[&str], &str)]) -> Result<RouteTable<&'static str>, Vec<SameShape>> {
+        let host = |h: &&str| match h.strip_prefix("*.") {
+            Some(parent) => HostPattern::Below(parent.to_owned()),
+            None => HostPattern::Exact((*h).to_owned()),
+        };
+        let routes = specs
+            .iter()
+            .map(|(name, hosts, path)| {
+                (*name, hosts.iter().map(host).collect(), PathPattern::parse(path).expect("a pattern"))
+            })
+            .collect();
+        RouteTable::new(routes)
+    }
+
+    fn found(table: &RouteTable<&'static str>, host: Option<&str>, path: &str) -> Option<&'static str> {
+        table.find(host, &TargetPath::parse(path)).copied()
+    }
+
+    #[test]
+    fn the_most_specific_path_wins() {
+        let table = table(&[
+            ("all", &[], "/{*rest}"),
+            ("order", &[], "/orders/{id}"),
+            ("mine", &[], "/orders/mine"),
+            ("items", &[], "/orders/{id}/items/{*rest}"),
+        ])
+        .expect("no clash");
+        for (path, route) in [
+            ("/", "all"),
+            ("/orders", "all"),
+            ("/orders/7", "order"),
+            ("/ORDERS//007/", "order"),
+            ("/orders/Mine", "mine"),
+            ("/orders/7/items", "items"),
+            ("/orders/7/items/1/x", "items"),
+            ("/orders/7/other", "all"),
+        ] {
+            assert_eq!(found(&table, None, path), Some(route), "{path}");
+        }
+    }
+
+    #[test]
+    fn hosts_narrow_a_route_and_their_spelling_does_not_count() {
+        let table = table(&[
+            ("any", &[], "/a"),
+            ("api", &["api.example.com"], "/a"),
+            ("sub", &["*.example.com"], "/{*rest}"),
+        ])
+        .expect("no clash");
+        assert_eq!(found(&table, Some("API.example.com.:8080"), "/a"), Some("api"));
+        assert_eq!(found(&table, Some("api.example.com"), "/b"), Some("sub"));
+        assert_eq!(found(&table, Some("x.y.example.com"), "/b"), Some("sub"));
+        assert_eq!(found(&table, Some("x.example.com"), "/a"), Some("any"));
+        assert_eq!(found(&table, Some("example.com"), "/b"), None);
+        assert_eq!(found(&table, Some("other.org"), "/a"), Some("any"));
+    }
+
+    #[test]
+    fn two_routes_of_one_shape_clash() {
+        let clash = table(&[("a", &[], "/x/{id}"), ("b", &[], "/X/{name}")]).err();
+        assert_eq!(clash, Some(vec![SameShape { first: 0, second: 1 }]));
+        assert!(table(&[("a", &["a.org"], "/x"), ("b", &["b.org"], "/x")]).is_ok());
+    }
+
+    #[test]
+    fn a_bad_pattern_says_what_is_expected() {
+        for text in ["orders", "/a/{", "/a/{}/b", "/{*r}/b", "/a{id}", "/{id}/{id}", "/a/../b"] {
+            assert!(PathPattern::parse(text).is_err(), "{text}");
+        }
+    }
+}

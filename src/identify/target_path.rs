@@ -1,0 +1,362 @@
+//! One spelling for a path that servers spell in many ways.
+//!
+//! Servers decode, trim, fold and clean paths before they look a resource up, each in its own way. A
+//! path is therefore folded to what the most lenient of them would make of it, and a path that could
+//! mean one resource to us and another one to the origin is ambiguous.
+
+use std::fmt;
+
+use percent_encoding::percent_decode_str;
+use unicode_normalization::UnicodeNormalization;
+
+/// Which spellings of a path are one resource. Everything is on by default; a route turns off what
+/// its origin is known to tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fold {
+    /// `/a/./b` and `/a/x/../b` are `/a/b`.
+    pub dot_segments: bool,
+    /// `//a///b` is `/a/b`.
+    pub empty_segments: bool,
+    /// `/a/` is `/a`.
+    pub trailing_slash: bool,
+    /// `/a;v=1` is `/a`.
+    pub parameters: bool,
+    /// `/a.` and `/a%20` are `/a`.
+    pub trailing_dots: bool,
+    /// `/A` is `/a`.
+    pub case: bool,
+    /// Compatibility forms and the decimal digits of every script: `/%EF%BC%91` and `/%D9%A1` are `/1`.
+    pub unicode: bool,
+    /// `/007` is `/7`.
+    pub leading_zeros: bool,
+    /// `/a.json` is `/a`: a suffix that names a format, in the last segment.
+    pub format_suffix: bool,
+}
+
+impl Default for Fold {
+    fn default() -> Self {
+        Fold {
+            dot_segments: true,
+            empty_segments: true,
+            trailing_slash: true,
+            parameters: true,
+            trailing_dots: true,
+            case: true,
+            unicode: true,
+            leading_zeros: true,
+            format_suffix: true,
+        }
+    }
+}
+
+/// Why a path could mean one resource to us and another one to the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ambiguity {
+    /// `%2F`: a separator to some servers, a character of the name to others.
+    EncodedSlash,
+    /// `\` or `%5C`: a separator to some servers.
+    Backslash,
+    /// A control character, raw or encoded.
+    ControlCharacter,
+    /// `%2e` or `%2e%2e` as a whole segment.
+    EncodedDotSegment,
+    /// `%25` before two hexadecimal digits: decoded twice by some servers.
+    DoubleEncoding,
+    /// `%` without two hexadecimal digits behind it.
+    InvalidEncoding,
+    /// Bytes that are not UTF-8, overlong forms included.
+    InvalidUtf8,
+}
+
+impl fmt::Display for Ambiguity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Ambiguity::EncodedSlash => "an encoded slash (%2F)",
+            Ambiguity::Backslash => "a backslash",
+            Ambiguity::ControlCharacter => "a control character",
+            Ambiguity::EncodedDotSegment => "an encoded dot segment (%2e)",
+            Ambiguity::DoubleEncoding => {
+                "a percent sign that is itself encoded (%25 before two hexadecimal digits)"
+            }
+            Ambiguity::InvalidEncoding => "a percent sign without two hexadecimal digits behind it",
+            Ambiguity::InvalidUtf8 => "bytes that are not UTF-8",
+        })
+    }
+}
+
+/// A path taken apart: every segment as it was spelled, and the list that is left when dot segments
+/// and empty segments are resolved.
+#[derive(Clone, Debug)]
+pub struct TargetPath {
+    /// Decoded segments in their order, empty and dot segments included.
+    spelled: Vec<String>,
+    /// Indexes into `spelled`, of the segments that count.
+    resolved: Vec<usize>,
+    ambiguity: Option<Ambiguity>,
+}
+
+impl TargetPath {
+    /// Takes a path apart. The path begins with a slash; what stands before the first one is dropped.
+    pub fn parse(path: &str) -> Self {
+        let mut ambiguity = None;
+        let spelled: Vec<String> = path
+            .split('/')
+            .skip(1)
+            .map(|raw| {
+                let (decoded, doubt) = decode(raw);
+                ambiguity = ambiguity.or(doubt);
+                decoded
+            })
+            .collect();
+        let resolved = resolve(&spelled);
+        TargetPath { spelled, resolved, ambiguity }
+    }
+
+    /// What makes the path mean different things to different servers, if anything does.
+    pub fn ambiguity(&self) -> Option<Ambiguity> {
+        self.ambiguity
+    }
+
+    /// The path that routes are matched on: every fold applied. Begins with a slash.
+    pub fn routed(&self) -> String {
+        self.folded(Fold::default())
+    }
+
+    /// The path with a route's folds applied: the name of the resource where the route gives no other.
+    pub fn folded(&self, fold: Fold) -> String {
+        let kept: Vec<&str> = if fold.dot_segments && fold.empty_segments {
+            self.spelled_segments().collect()
+        } else {
+            let drop = |s: &str| (fold.dot_segments && s == ".") || (fold.empty_segments && s.is_empty());
+            self.spelled.iter().map(String::as_str).filter(|s| !drop(s)).collect()
+        };
+        let mut path = fold_all(&kept, fold).fold(String::new(), |path, segment| path + "/" + &segment);
+        let slashed = self.spelled.len() > 1 && self.spelled.last().is_some_and(String::is_empty);
+        if path.is_empty() || (slashed && !fold.trailing_slash && !path.ends_with('/')) {
+            path.push('/');
+        }
+        if fold.trailing_slash && path.len() > 1 {
+            path.truncate(path.trim_end_matches('/').len().max(1));
+        }
+        path
+    }
+
+    /// The segments that routes are matched on, as a route's folds leave them; in the same order and
+    /// number as those of [`TargetPath::routed`].
+    pub fn segments(&self, fold: Fold) -> Vec<String> {
+        let kept: Vec<&str> = self.spelled_segments().collect();
+        fold_all(&kept, fold).collect()
+    }
+
+    /// The segments that routes are matched on, decoded and otherwise as the client spelled them.
+    pub fn spelled_segments(&self) -> impl Iterator<Item = &str> {
+        // A segment can also fold to nothing, such as `...`.
+        let counts = |s: &&str| !fold_segment(s, Fold::default(), false).is_empty();
+        self.resolved.iter().filter_map(|i| self.spelled.get(*i)).map(String::as_str).filter(counts)
+    }
+}
+
+fn fold_all(segments: &[&str], fold: Fold) -> impl Iterator<Item = String> {
+    let last = segments.len().saturating_sub(1);
+    segments.iter().enumerate().map(move |(i, segment)| fold_segment(segment, fold, i == last))
+}
+
+/// Removes empty and dot segments (RFC 3986 section 5.2.4); climbing above the root stays there.
+fn resolve(spelled: &[String]) -> Vec<usize> {
+    let mut resolved = Vec::with_capacity(spelled.len());
+    for (i, segment) in spelled.iter().enumerate() {
+        match without_parameters(segment) {
+            "" | "." => {}
+            ".." => {
+                resolved.pop();
+            }
+            _ => resolved.push(i),
+        }
+    }
+    resolved
+}
+
+fn decode(raw: &str) -> (String, Option<Ambiguity>) {
+    let plain = raw.bytes().all(|b| b.is_ascii_graphic() && b != b'%' && b != b'\\');
+    if plain {
+        return (raw.to_owned(), None);
+    }
+    let bytes: Vec<u8> = percent_decode_str(raw).collect();
+    let doubt = doubt_about(raw, &bytes);
+    (String::from_utf8_lossy(&bytes).into_owned(), doubt)
+}
+
+fn doubt_about(raw: &str, decoded: &[u8]) -> Option<Ambiguity> {
+    let encodings = || raw.as_bytes().iter().enumerate().filter(|(_, b)| **b == b'%').map(|(i, _)| i + 1);
+    let hex_at =
+        |bytes: &[u8], at: usize| bytes.get(at..at + 2).is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit));
+    let encoded = |byte: &[u8]| {
+        encodings().any(|i| raw.as_bytes().get(i..i + 2).is_some_and(|d| d.eq_ignore_ascii_case(byte)))
+    };
+    let dots = decoded.split(|b| *b == b';').next().unwrap_or_default();
+    if encodings().any(|i| !hex_at(raw.as_bytes(), i)) {
+        Some(Ambiguity::InvalidEncoding)
+    } else if encoded(b"2f") {
+        Some(Ambiguity::EncodedSlash)
+    } else if decoded.contains(&b'\\') {
+        Some(Ambiguity::Backslash)
+    } else if decoded.iter().any(u8::is_ascii_control) {
+        Some(Ambiguity::ControlCharacter)
+    } else if raw.contains('%') && matches!(dots, b"." | b"..") {
+        Some(Ambiguity::EncodedDotSegment)
+    } else if encodings()
+        .any(|i| raw.as_bytes().get(i..i + 2) == Some(b"25") && hex_at(raw.as_bytes(), i + 2))
+    {
+        Some(Ambiguity::DoubleEncoding)
+    } else if std::str::from_utf8(decoded).is_err() {
+        Some(Ambiguity::InvalidUtf8)
+    } else {
+        None
+    }
+}
+
+fn without_parameters(segment: &str) -> &str {
+    segment.split(';').next().unwrap_or_default()
+}
+
+/// Suffixes that frameworks read as "the same resource, in this format".
+const FORMATS: [&str; 12] =
+    ["json", "xml", "html", "htm", "txt", "csv", "yaml", "yml", "jsonld", "geojson", "pdf", "api"];
+
+/// Applies a route's folds to one decoded segment. Also used on query values and on literals of route
+/// patterns, so that both sides of a comparison are folded alike.
+pub fn fold_segment(segment: &str, fold: Fold, last: bool) -> String {
+    let mut text = if fold.parameters { without_parameters(segment) } else { segment }.to_owned();
+    if fold.unicode && !text.is_ascii() {
+        text = text.nfkc().map(ascii_digit).collect();
+    }
+    if fold.case {
+        text = text.to_lowercase();
+        if fold.unicode && !text.is_ascii() {
+            text = text.nfkc().collect();
+        }
+    }
+    if fold.trailing_dots {
+        text = trim_end(&text).to_owned();
+    }
+    if fold.format_suffix && last {
+        let bare = text.rsplit_once('.').filter(|(stem, suffix)| {
+            !stem.is_empty() && FORMATS.iter().any(|f| f.eq_ignore_ascii_case(suffix))
+        });
+        if let Some((stem, _)) = bare {
+            text = stem.to_owned();
+            if fold.trailing_dots {
+                text = trim_end(&text).to_owned();
+            }
+        }
+    }
+    if fold.leading_zeros && text.len() > 1 && text.bytes().all(|b| b.is_ascii_digit()) {
+        let trimmed = text.trim_start_matches('0');
+        text = if trimmed.is_empty() { "0".to_owned() } else { trimmed.to_owned() };
+    }
+    text
+}
+
+/// Windows drops dots and blanks at the end of a name; some frameworks trim blanks at both ends.
+fn trim_end(text: &str) -> &str {
+    text.trim_start_matches(' ').trim_end_matches(['.', ' '])
+}
+
+/// Python's `int` and `\d` in several languages take the decimal digits of every script, so `/items/١`
+/// is `/items/1` to servers written with them. Each script's ten digits are consecutive (Unicode,
+/// general category Nd); these are the zeros that NFKC leaves alone.
+const ZEROS: [u32; 66] = [
+    0x0660, 0x06f0, 0x07c0, 0x0966, 0x09e6, 0x0a66, 0x0ae6, 0x0b66, 0x0be6, 0x0c66, 0x0ce6, 0x0d66, 0x0de6,
+    0x0e50, 0x0ed0, 0x0f20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50, 0x1bb0,
+    0x1c40, 0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0, 0x104a0, 0x10d30, 0x10d40,
+    0x11066, 0x110f0, 0x11136, 0x111d0, 0x112f0, 0x11450, 0x114d0, 0x11650, 0x116c0, 0x116d0, 0x116da,
+    0x11730, 0x118e0, 0x11950, 0x11bf0, 0x11c50, 0x11d50, 0x11da0, 0x11f50, 0x16a60, 0x16ac0, 0x16b50,
+    0x16d70, 0x1e140, 0x1e2f0, 0x1e4f0, 0x1e5f1, 0x1e950,
+];
+
+fn ascii_digit(c: char) -> char {
+    let code = u32::from(c);
+    let zero = ZEROS.partition_point(|zero| *zero <= code).checked_sub(1).and_then(|i| ZEROS.get(i));
+    zero.and_then(|zero| char::from_digit(code - zero, 10)).unwrap_or(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_path_is_one_name() {
+        for spelling in [
+            "/items/1",
+            "/items/%31",
+            "/%69tems/1",
+            "//items/1",
+            "/items//1",
+            "/items/./1",
+            "/items/x/../1",
+            "/../items/1",
+            "/items/1/",
+            "/items/1//",
+            "/items/1/.",
+            "/items/1/x/..",
+            "/items/1;v=1",
+            "/items;x/1",
+            "/items/;/1",
+            "/ITEMS/1",
+            "/items/01",
+            "/items/%EF%BC%91",
+            "/items/%D9%A1",
+            "/items/1.json",
+            "/items/1.",
+            "/items/1%20",
+            "/items/%201",
+            "/items/..;/items/1",
+            "/items/1.json/",
+        ] {
+            let path = TargetPath::parse(spelling);
+            assert_eq!(path.routed(), "/items/1", "{spelling}");
+            assert_eq!(path.ambiguity(), None, "{spelling}");
+            assert_eq!(path.segments(Fold::default()), ["items", "1"], "{spelling}");
+        }
+    }
+
+    #[test]
+    fn what_servers_read_differently_is_ambiguous() {
+        for (spelling, ambiguity) in [
+            ("/items%2F1", Ambiguity::EncodedSlash),
+            ("/items%2f1", Ambiguity::EncodedSlash),
+            ("/items\\1", Ambiguity::Backslash),
+            ("/items%5C1", Ambiguity::Backslash),
+            ("/items/%2e/1", Ambiguity::EncodedDotSegment),
+            ("/items/x/%2E./1", Ambiguity::EncodedDotSegment),
+            ("/items/x/%252e%252e/1", Ambiguity::DoubleEncoding),
+            ("/items/%2531", Ambiguity::DoubleEncoding),
+            ("/items/1%00", Ambiguity::ControlCharacter),
+            ("/items/1%0d%0a", Ambiguity::ControlCharacter),
+            ("/items/%C0%B1", Ambiguity::InvalidUtf8),
+            ("/items/%zz", Ambiguity::InvalidEncoding),
+            ("/items/%", Ambiguity::InvalidEncoding),
+        ] {
+            assert_eq!(TargetPath::parse(spelling).ambiguity(), Some(ambiguity), "{spelling}");
+        }
+    }
+
+    #[test]
+    fn a_fold_that_is_off_tells_spellings_apart() {
+        let folded = |fold, path: &str| TargetPath::parse(path).folded(fold);
+        let on = Fold::default();
+        assert_eq!(folded(Fold { case: false, ..on }, "/Items/1"), "/Items/1");
+        assert_eq!(folded(Fold { trailing_slash: false, ..on }, "/items/"), "/items/");
+        assert_eq!(folded(Fold { empty_segments: false, ..on }, "/a//b"), "/a//b");
+        assert_eq!(folded(Fold { leading_zeros: false, ..on }, "/a/007"), "/a/007");
+        assert_eq!(folded(Fold { format_suffix: false, ..on }, "/a.json"), "/a.json");
+        assert_eq!(folded(Fold { parameters: false, ..on }, "/a;v=1"), "/a;v=1");
+    }
+
+    #[test]
+    fn the_root_is_a_path_too() {
+        for spelling in ["/", "//", "/.", "/..", "/a/.."] {
+            assert_eq!(TargetPath::parse(spelling).routed(), "/", "{spelling}");
+        }
+    }
+}

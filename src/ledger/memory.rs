@@ -1,0 +1,440 @@
+//! The ledger in this process's memory: the slots of [`protocol`](super::protocol) behind locks.
+
+use std::hash::Hasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::{Mutex, MutexGuard};
+use siphasher::sip::SipHasher13;
+
+use super::permit::WritePermit;
+use super::protocol::{BegunAt, Busy, Ended, Ending, Millis, Slots};
+use super::waiting::Waiting;
+use crate::decide::claim::{HoldMode, VersionCondition};
+use crate::decide::read::ReadStamp;
+use crate::decide::verdict::Refusal;
+use crate::identify::resource_id::ResourceId;
+use crate::request::version_tag::{Incarnation, ResourceKey, Variant, Version};
+
+/// What a ledger is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct LedgerLimits {
+    /// The most resources that have an entry of their own.
+    pub max_resources: usize,
+    /// How long a write of unknown outcome may still be applied.
+    pub settle: Duration,
+    /// How long after its start the ledger judges no writes, because writes of an earlier life may
+    /// still be applied (rule R10).
+    pub start_hold: Duration,
+}
+
+/// Versions in memory. One unbroken life: a new one has a new [`Incarnation`].
+pub struct MemoryLedger {
+    incarnation: Incarnation,
+    keys: HashKeys,
+    began: Instant,
+    opens: Millis,
+    opened: AtomicU64,
+    /// The one sequence of versions (rule R1).
+    sequence: AtomicU64,
+    shards: Box<[Mutex<Slots>]>,
+    settle: Duration,
+    evictions: AtomicU64,
+    waiting: Waiting,
+}
+
+/// Secret keys of the hashes, so that nobody can aim a name at another resource's slot.
+#[derive(Clone, Copy)]
+struct HashKeys(u64, u64);
+
+/// A resource, and how a write wants to occupy it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The resource.
+    pub key: ResourceKey,
+    /// How.
+    pub mode: HoldMode,
+}
+
+/// A write that asks to be let through.
+#[derive(Clone, Debug)]
+pub struct BeginWrite {
+    /// The resource that the write names.
+    pub target: Place,
+    /// The upstream as a whole, where a route changes all of it: every write takes part in it.
+    pub whole: Option<Place>,
+    /// Further resources that it changes.
+    pub others: Vec<Place>,
+    /// What must be true of the target's version.
+    pub condition: VersionCondition,
+    /// Until when reads of the changed resources may lag, counted from the settlement.
+    pub read_lag: Duration,
+    /// Observe mode: let through whatever is found.
+    pub observe: bool,
+}
+
+/// Why a write is not let through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotBegun {
+    /// The ledger judges no writes for this long yet.
+    Starting(Duration),
+    /// The place is occupied: by a write in flight, or for this long by one of unknown outcome.
+    Occupied {
+        /// Where.
+        key: ResourceKey,
+        /// `None`: a write in flight.
+        unsettled_for: Option<Duration>,
+    },
+    /// The condition is false.
+    Stale(Refusal),
+    /// Every entry is occupied.
+    NoRoom,
+}
+
+/// A write that was let through.
+pub struct Begun {
+    /// The right to forward it.
+    pub permit: WritePermit,
+    /// In observe mode: why it would not have been let through.
+    pub observed: Option<NotBegun>,
+}
+
+/// What is known of one resource, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// Its current version.
+    pub version: Version,
+    /// How many writes occupy it.
+    pub holders: u32,
+    /// Whether one of them has an unknown outcome.
+    pub unsettled: bool,
+}
+
+impl MemoryLedger {
+    /// A new life: a random name, no entries, every resource at version 1.
+    pub fn new(limits: LedgerLimits) -> Arc<Self> {
+        /// Few enough to cost nothing at rest, enough that two cores seldom meet in one.
+        const SHARDS: usize = 64;
+        /// Below this many resources a shard, one shard keeps the limit exact.
+        const PER_SHARD: usize = 1024;
+        let shards = (limits.max_resources / PER_SHARD).clamp(1, SHARDS).next_power_of_two();
+        let capacity = limits.max_resources.div_ceil(shards);
+        let first = Version(1);
+        Arc::new(MemoryLedger {
+            incarnation: Incarnation(rand::random()),
+            keys: HashKeys(rand::random(), rand::random()),
+            began: Instant::now(),
+            opens: Millis(millis(limits.start_hold)),
+            opened: AtomicU64::new(u64::from(limits.start_hold.is_zero())),
+            sequence: AtomicU64::new(first.0),
+            shards: (0..shards).map(|_| Mutex::new(Slots::new(first, capacity))).collect(),
+            settle: limits.settle,
+            evictions: AtomicU64::new(0),
+            waiting: Waiting::default(),
+        })
+    }
+
+    /// The name of this life.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// How long a write of unknown outcome may still be applied.
+    pub fn settle_time(&self) -> Duration {
+        self.settle
+    }
+
+    /// Writes that wait for a resource.
+    pub fn waiting(&self) -> &Waiting {
+        &self.waiting
+    }
+
+    /// The slot of a resource of an upstream.
+    pub fn key(&self, upstream: &str, name: &ResourceId) -> ResourceKey {
+        self.hash(&[b"r", upstream.as_bytes(), name.as_str().as_bytes()])
+    }
+
+    /// The slot that stands for all resources of an upstream.
+    pub fn whole_key(&self, upstream: &str) -> ResourceKey {
+        self.hash(&[b"u", upstream.as_bytes()])
+    }
+
+    /// The variant that these facts about a representation make.
+    #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
+    pub fn variant(&self, facts: &[&[u8]]) -> Variant {
+        Variant(self.hash(facts).0 as u32)
+    }
+
+    /// A client's identity, hashed, for logs.
+    pub fn client_id(&self, identity: &[u8]) -> u64 {
+        self.hash(&[b"c", identity]).0
+    }
+
+    fn hash(&self, parts: &[&[u8]]) -> ResourceKey {
+        let mut hasher = SipHasher13::new_with_keys(self.keys.0, self.keys.1);
+        for part in parts {
+            hasher.write_usize(part.len());
+            hasher.write(part);
+        }
+        ResourceKey(hasher.finish())
+    }
+
+    /// R3: what a read may be stamped with. To be called before the request is forwarded.
+    pub fn observe(&self, key: ResourceKey, whole: Option<ResourceKey>, lag: Duration) -> ReadStamp {
+        let look = |key| {
+            let slots = self.shard(key).lock();
+            if lag.is_zero() { slots.observe(key) } else { slots.observe_lagging(key, self.now()) }
+        };
+        let stamp = look(key);
+        match whole.map(look) {
+            None => stamp,
+            Some(of_all) => ReadStamp {
+                version: stamp.version.max(of_all.version),
+                at_rest: stamp.at_rest && of_all.at_rest,
+            },
+        }
+    }
+
+    /// Whether writes are judged already (rule R10).
+    pub fn is_open(&self) -> bool {
+        self.open_in().is_none()
+    }
+
+    /// R10: at the end of the hold, and not before, every slot gets a floor that no read was stamped
+    /// with before it.
+    fn open_in(&self) -> Option<Duration> {
+        if self.opened.load(Ordering::Acquire) == 1 {
+            return None;
+        }
+        let (now, opens) = (self.now(), self.opens);
+        if now < opens {
+            return Some(Duration::from_millis(opens.0 - now.0));
+        }
+        let mut all: Vec<_> = self.shards.iter().map(|shard| shard.lock()).collect();
+        if self.opened.load(Ordering::Acquire) == 0 {
+            let floor = self.draw();
+            for slots in &mut all {
+                slots.raise_floor(floor);
+            }
+            self.opened.store(1, Ordering::Release);
+        }
+        None
+    }
+
+    /// R5: judges a write and occupies its places in one step, all of them or none.
+    ///
+    /// # Errors
+    /// Says what stands in the way. Nothing has changed then.
+    pub async fn begin(self: &Arc<Self>, write: &BeginWrite) -> Result<Begun, NotBegun> {
+        if let Some(left) = self.open_in() {
+            return Err(NotBegun::Starting(left));
+        }
+        let places = write.places();
+        let mut locked = self.lock(&places);
+        let mut observed = None;
+        if let Err(refused) = self.judge(write, &places, &locked) {
+            if !write.observe {
+                return Err(refused);
+            }
+            observed = Some(refused);
+        }
+        let mut taken = Vec::with_capacity(places.len());
+        for place in places {
+            let Some(slots) = locked.of(self.shard_index(place.key)) else { continue };
+            if let Ok(occupied) = slots.occupy(place.key, place.mode) {
+                self.evictions.fetch_add(u64::from(occupied.evicted), Ordering::Relaxed);
+                taken.push(place);
+            } else {
+                for place in taken {
+                    if let Some(slots) = locked.of(self.shard_index(place.key)) {
+                        slots.end(place.key, Ending::Kept);
+                    }
+                }
+                return Err(NotBegun::NoRoom);
+            }
+        }
+        drop(locked);
+        let permit = WritePermit::new(
+            self.clone(),
+            taken,
+            write.target.key,
+            seconds(SystemTime::now()),
+            write.read_lag,
+        );
+        Ok(Begun { permit, observed })
+    }
+
+    fn judge(&self, write: &BeginWrite, places: &[Place], locked: &Locked<'_>) -> Result<(), NotBegun> {
+        for place in places {
+            let busy =
+                locked.peek(self.shard_index(place.key)).and_then(|slots| slots.busy(place.key, place.mode));
+            match busy {
+                None => {}
+                Some(Busy::InFlight) => {
+                    return Err(NotBegun::Occupied { key: place.key, unsettled_for: None });
+                }
+                Some(Busy::UnsettledUntil(until)) => {
+                    let left = Duration::from_millis(until.0.saturating_sub(self.now().0));
+                    return Err(NotBegun::Occupied { key: place.key, unsettled_for: Some(left) });
+                }
+            }
+        }
+        let version = |key| locked.peek(self.shard_index(key)).map(|slots| slots.version(key));
+        // All tags of an upstream die at once when the version of the whole overtakes them.
+        let current = version(write.target.key).max(write.whole.and_then(|whole| version(whole.key)));
+        write.condition.judge(current.unwrap_or(Version(0))).map_err(NotBegun::Stale)
+    }
+
+    /// The current version of a resource, for an answer to the write that holds its permit.
+    pub fn version(&self, key: ResourceKey, whole: Option<ResourceKey>) -> Version {
+        let of = |key| self.shard(key).lock().version(key);
+        of(key).max(whole.map_or(Version(0), of))
+    }
+
+    /// When the last write that may have changed the resource began, as far as one was seen.
+    pub fn last_begun(&self, key: ResourceKey) -> Option<SystemTime> {
+        let BegunAt(at) = self.shard(key).lock().last_begun(key);
+        (at > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(at)))
+    }
+
+    /// A change that came with a write to another resource (RFC 9111 section 4.4).
+    pub fn touch(&self, key: ResourceKey, begun: BegunAt, read_lag: Duration) {
+        let mut slots = self.shard(key).lock();
+        let evicted = slots.touch(key, self.draw(), begun, self.lags_until(read_lag));
+        self.evictions.fetch_add(u64::from(evicted), Ordering::Relaxed);
+    }
+
+    /// R8, the first half: marks the places of a permit as unsettled.
+    pub(super) fn unsettle(&self, places: &[Place]) {
+        let until = Millis(self.now().0 + millis(self.settle));
+        for place in places {
+            self.shard(place.key).lock().unsettle(place.key, until);
+        }
+    }
+
+    /// R7: ends the hold of one place. The number is drawn in the step that publishes it.
+    pub(super) fn end(&self, place: Place, ending: HoldEnding) -> (Ended, Version) {
+        let mut slots = self.shard(place.key).lock();
+        let ending = match ending {
+            HoldEnding::Kept => Ending::Kept,
+            HoldEnding::Changed { begun, read_lag } => {
+                Ending::Changed { fresh: self.draw(), begun, lags_until: self.lags_until(read_lag) }
+            }
+        };
+        let ended = slots.end(place.key, ending);
+        let version = slots.version(place.key);
+        drop(slots);
+        self.waiting.wake(place.key);
+        (ended, version)
+    }
+
+    /// What is known of a resource.
+    pub fn inspect(&self, key: ResourceKey, whole: Option<ResourceKey>) -> Inspection {
+        let version = self.version(key, whole);
+        let slots = self.shard(key).lock();
+        let unsettled = matches!(slots.busy(key, HoldMode::Exclusive), Some(Busy::UnsettledUntil(_)));
+        Inspection { version, holders: slots.holders(key), unsettled }
+    }
+
+    /// How many resources have an entry.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    /// Whether no resource has an entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many entries were forgotten to make room.
+    pub fn evictions(&self) -> u64 {
+        self.evictions.load(Ordering::Relaxed)
+    }
+
+    /// Forgets what only matters for a while. To be called now and then.
+    pub fn tidy(&self) {
+        let now = self.now();
+        for shard in &self.shards {
+            shard.lock().forget_lag(now);
+        }
+    }
+
+    fn draw(&self) -> Version {
+        Version(self.sequence.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn now(&self) -> Millis {
+        Millis(millis(self.began.elapsed()))
+    }
+
+    fn lags_until(&self, read_lag: Duration) -> Option<Millis> {
+        (!read_lag.is_zero()).then(|| Millis(self.now().0 + millis(read_lag)))
+    }
+
+    fn shard_index(&self, key: ResourceKey) -> usize {
+        // The table within a shard uses the low and the topmost bits; these are others.
+        (key.0 >> 40) as usize & (self.shards.len() - 1)
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the mask keeps the index below the number of shards, a power of two"
+    )]
+    fn shard(&self, key: ResourceKey) -> &Mutex<Slots> {
+        &self.shards[self.shard_index(key)]
+    }
+
+    /// Locks the shards of some places, in the order of their index, so that no two writers wait for
+    /// each other.
+    fn lock(&self, places: &[Place]) -> Locked<'_> {
+        let mut indexes: Vec<usize> = places.iter().map(|place| self.shard_index(place.key)).collect();
+        indexes.sort_unstable();
+        indexes.dedup();
+        Locked(
+            indexes.into_iter().filter_map(|i| self.shards.get(i).map(|shard| (i, shard.lock()))).collect(),
+        )
+    }
+}
+
+struct Locked<'l>(Vec<(usize, MutexGuard<'l, Slots>)>);
+
+impl Locked<'_> {
+    fn of(&mut self, index: usize) -> Option<&mut Slots> {
+        self.0.iter_mut().find(|(i, _)| *i == index).map(|(_, guard)| &mut **guard)
+    }
+
+    fn peek(&self, index: usize) -> Option<&Slots> {
+        self.0.iter().find(|(i, _)| *i == index).map(|(_, guard)| &**guard)
+    }
+}
+
+impl BeginWrite {
+    /// Every place once: the target first, then the upstream as a whole, then the others.
+    fn places(&self) -> Vec<Place> {
+        let mut places = Vec::with_capacity(2 + self.others.len());
+        places.push(self.target);
+        for place in self.whole.iter().chain(&self.others) {
+            if places.iter().all(|p| p.key != place.key) {
+                places.push(*place);
+            }
+        }
+        places
+    }
+}
+
+/// How the hold of one place ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HoldEnding {
+    Kept,
+    Changed { begun: BegunAt, read_lag: Duration },
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn seconds(time: SystemTime) -> BegunAt {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    BegunAt(u32::try_from(since.as_secs()).unwrap_or(u32::MAX))
+}

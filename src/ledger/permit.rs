@@ -1,0 +1,143 @@
+//! The right to forward one write, ended by exactly one settlement.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::memory::{HoldEnding, MemoryLedger, Place};
+use super::protocol::BegunAt;
+use crate::decide::claim::HoldMode;
+use crate::decide::outcome::{UnknownCause, WriteOutcome};
+use crate::request::version_tag::{ResourceKey, Version};
+
+/// The right to forward one write. Holding it occupies the write's resources.
+///
+/// [`WritePermit::settle`] consumes it. Dropping it without that, as a panic does, is the settlement
+/// "unknown": the hold goes on for the settle time.
+pub struct WritePermit {
+    ledger: Arc<MemoryLedger>,
+    places: Vec<Place>,
+    target: ResourceKey,
+    begun: BegunAt,
+    read_lag: Duration,
+    /// Called once, when the places are free again.
+    on_end: Option<Box<dyn FnOnce() + Send>>,
+}
+
+/// What a permit ended with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// Applied, or so it must be taken.
+    Applied {
+        /// The target's fresh version, if this write's author knows what it stands for (rule R4):
+        /// nobody else occupied or changed the resource meanwhile.
+        version: Option<Version>,
+    },
+    /// Not applied: the version is kept.
+    NotApplied,
+    /// The resources stay occupied for the settle time, and get a fresh version at its end.
+    Unknown(UnknownCause),
+}
+
+impl WritePermit {
+    pub(super) fn new(
+        ledger: Arc<MemoryLedger>,
+        places: Vec<Place>,
+        target: ResourceKey,
+        begun: BegunAt,
+        read_lag: Duration,
+    ) -> Self {
+        WritePermit { ledger, places, target, begun, read_lag, on_end: None }
+    }
+
+    /// When the write began, for changes that come with it.
+    pub fn begun(&self) -> BegunAt {
+        self.begun
+    }
+
+    /// Asks to be told when the places are free again: after the settle time where the outcome is
+    /// unknown.
+    pub fn on_end(&mut self, told: impl FnOnce() + Send + 'static) {
+        self.on_end = Some(Box::new(told));
+    }
+
+    /// Ends the permit.
+    ///
+    /// To be called when the origin cannot apply the write any more, and before its answer goes out
+    /// (rule R7). Where the outcome is unknown the hold goes on by itself (rule R8).
+    pub async fn settle(mut self, outcome: WriteOutcome) -> Settlement {
+        match outcome {
+            WriteOutcome::NotApplied => {
+                self.end(HoldEnding::Kept);
+                Settlement::NotApplied
+            }
+            WriteOutcome::Applied => Settlement::Applied { version: self.end(self.changed()) },
+            WriteOutcome::Unknown(cause) => {
+                self.hold_for_settle_time();
+                Settlement::Unknown(cause)
+            }
+        }
+    }
+
+    fn changed(&self) -> HoldEnding {
+        HoldEnding::Changed { begun: self.begun, read_lag: self.read_lag }
+    }
+
+    fn end(&mut self, ending: HoldEnding) -> Option<Version> {
+        let mut known = None;
+        for place in std::mem::take(&mut self.places) {
+            // Taking part in an upstream as a whole changes nothing of it.
+            let ending = if place.mode == HoldMode::Member { HoldEnding::Kept } else { ending };
+            let (ended, version) = self.ledger.end(place, ending);
+            if place.key == self.target && ended.alone {
+                known = Some(version);
+            }
+        }
+        if let Some(told) = self.on_end.take() {
+            told();
+        }
+        known
+    }
+
+    fn hold_for_settle_time(&mut self) {
+        let held = WritePermit {
+            ledger: self.ledger.clone(),
+            places: std::mem::take(&mut self.places),
+            target: self.target,
+            begun: self.begun,
+            read_lag: self.read_lag,
+            on_end: self.on_end.take(),
+        };
+        held.ledger.unsettle(&held.places);
+        let settle = held.ledger.settle_time();
+        let mut held = Unsettled(held);
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                runtime.spawn(async move {
+                    tokio::time::sleep(settle).await;
+                    let ending = held.0.changed();
+                    held.0.end(ending);
+                });
+            }
+            // The process is going down: nobody will be let through any more, so nothing has to end.
+            Err(_) => drop(held),
+        }
+    }
+}
+
+/// A permit that waits out the settle time. Unlike a permit's, its drop ends nothing: it happens only
+/// when the runtime goes down, and then the places stay occupied for good.
+struct Unsettled(WritePermit);
+
+impl Drop for Unsettled {
+    fn drop(&mut self) {
+        self.0.places.clear();
+    }
+}
+
+impl Drop for WritePermit {
+    fn drop(&mut self) {
+        if !self.places.is_empty() {
+            self.hold_for_settle_time();
+        }
+    }
+}

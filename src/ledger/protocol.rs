@@ -1,0 +1,361 @@
+//! The rules of the ledger for a set of resources, as plain data and steps.
+//!
+//! Each method is one atomic step: whoever shares a [`Slots`] runs every step under one lock. The
+//! rule names (R3, R5, R7, R8, R9, R13) are those of `docs` in the crate's architecture text; an
+//! exhaustive search in `tests/rules/model.rs` runs these very steps.
+
+use std::collections::HashMap;
+
+use hashbrown::HashTable;
+
+use crate::decide::claim::HoldMode;
+use crate::decide::read::ReadStamp;
+use crate::request::version_tag::{ResourceKey, Version};
+
+/// Milliseconds since the ledger began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Millis(pub u64);
+
+/// Seconds since 1970 at which the last write that may have changed a resource began; 0: none seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BegunAt(pub u32);
+
+/// The slots of many resources: a version each, and who occupies it.
+///
+/// A resource without an entry is at rest, at the version `floor`.
+#[derive(Clone, Debug)]
+pub struct Slots {
+    floor: Version,
+    /// The newest [`BegunAt`] among forgotten entries.
+    floor_begun: BegunAt,
+    /// Densely packed; `index` finds them, `cursor` walks over them to forget some.
+    entries: Vec<Entry>,
+    index: HashTable<u32>,
+    cursor: usize,
+    capacity: usize,
+    holds: HashMap<ResourceKey, Hold>,
+    /// R13: what reads of a lagging origin get instead of the current version, and until when.
+    lagging: HashMap<ResourceKey, (Version, Millis)>,
+}
+
+/// 20 bytes an entry: at ten million resources every byte is ten megabytes.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, packed(4))]
+struct Entry {
+    key: ResourceKey,
+    version: Version,
+    begun: BegunAt,
+}
+
+/// Who occupies a resource.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    mode: HoldMode,
+    holders: u32,
+    /// Whether there was ever more than one holder, or a change from elsewhere: then no holder knows
+    /// what the content is at its end.
+    overlapped: bool,
+    /// When the last of the unknown outcomes among the holders is settled.
+    unsettled_until: Option<Millis>,
+}
+
+/// Why a resource cannot be occupied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Busy {
+    /// Another write is being forwarded.
+    InFlight,
+    /// An earlier write's outcome is unknown until then.
+    UnsettledUntil(Millis),
+}
+
+/// How a hold ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Surely not applied: the version is kept.
+    Kept,
+    /// It may have been applied: this number, never used before, becomes the version (rule R7). Drawn
+    /// in the same step, at the end of the hold and of `settle`.
+    Changed {
+        /// The fresh number.
+        fresh: Version,
+        /// When the write began.
+        begun: BegunAt,
+        /// Until when reads may lag behind this write; `None` where they do not.
+        lags_until: Option<Millis>,
+    },
+}
+
+/// What is left after a hold ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Nobody else occupied or changed the resource while this hold lasted, so its author knows what
+    /// the version stands for.
+    pub alone: bool,
+    /// Nobody occupies the resource any more.
+    pub freed: bool,
+}
+
+/// There is no room for another entry: every one of them is occupied (rule R9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom;
+
+impl Slots {
+    /// No entries yet, and at most `capacity` of them ever. Every resource is at `floor`.
+    pub fn new(floor: Version, capacity: usize) -> Self {
+        Slots {
+            floor,
+            floor_begun: BegunAt::default(),
+            entries: Vec::new(),
+            index: HashTable::new(),
+            cursor: 0,
+            capacity: capacity.max(1),
+            holds: HashMap::new(),
+            lagging: HashMap::new(),
+        }
+    }
+
+    /// The current version (INV1: it never goes back).
+    pub fn version(&self, key: ResourceKey) -> Version {
+        self.entry(key).map_or(self.floor, |entry| entry.version)
+    }
+
+    /// R3: what a read that is about to be forwarded may be stamped with. Inserts nothing.
+    pub fn observe(&self, key: ResourceKey) -> ReadStamp {
+        ReadStamp { version: self.version(key), at_rest: !self.holds.contains_key(&key) }
+    }
+
+    /// R13: the same where the origin's reads may lag behind its writes.
+    pub fn observe_lagging(&self, key: ResourceKey, now: Millis) -> ReadStamp {
+        match self.lagging.get(&key) {
+            Some((older, until)) if now < *until => ReadStamp { version: *older, at_rest: false },
+            Some(_) | None => self.observe(key),
+        }
+    }
+
+    /// When the last write that may have changed the resource began, as far as one was seen.
+    pub fn last_begun(&self, key: ResourceKey) -> BegunAt {
+        self.entry(key).map_or(self.floor_begun, |entry| entry.begun)
+    }
+
+    /// Whether a write could occupy the resource in this mode.
+    pub fn busy(&self, key: ResourceKey, mode: HoldMode) -> Option<Busy> {
+        let hold = self.holds.get(&key)?;
+        match (hold.unsettled_until, mode) {
+            (_, HoldMode::Shared | HoldMode::Member) if hold.mode == mode => None,
+            (Some(until), _) => Some(Busy::UnsettledUntil(until)),
+            (None, _) => Some(Busy::InFlight),
+        }
+    }
+
+    /// R5, the second half: occupies the resource, in the same step in which it was judged.
+    ///
+    /// The caller has found it free for `mode`; in observe mode it joins whoever is there.
+    ///
+    /// # Errors
+    /// If there is no room for its entry and none can be forgotten. Nothing has changed then.
+    pub fn occupy(&mut self, key: ResourceKey, mode: HoldMode) -> Result<Occupied, NoRoom> {
+        let evicted = if self.entry(key).is_some() { false } else { self.insert(key, self.floor)? };
+        let hold = self.holds.entry(key).or_insert(Hold {
+            mode,
+            holders: 0,
+            overlapped: false,
+            unsettled_until: None,
+        });
+        hold.holders += 1;
+        hold.overlapped |= hold.holders > 1;
+        Ok(Occupied { evicted })
+    }
+
+    /// R8: a holder's outcome is unknown until `until`. Nothing else changes: the hold goes on, reads
+    /// go on with the old number.
+    pub fn unsettle(&mut self, key: ResourceKey, until: Millis) {
+        if let Some(hold) = self.holds.get_mut(&key) {
+            hold.unsettled_until = hold.unsettled_until.max(Some(until));
+        }
+    }
+
+    /// R7: ends one hold: publishes the fresh number, if any, and frees the resource, in one step.
+    pub fn end(&mut self, key: ResourceKey, ending: Ending) -> Ended {
+        let before = self.version(key);
+        if let Ending::Changed { fresh, begun, lags_until } = ending {
+            self.publish(key, before, fresh, begun, lags_until);
+        }
+        let Some(hold) = self.holds.get_mut(&key) else { return Ended { alone: false, freed: true } };
+        hold.holders -= 1;
+        let ended = Ended { alone: !hold.overlapped, freed: hold.holders == 0 };
+        if ended.freed {
+            self.holds.remove(&key);
+            // An entry that says no more than the floor does was inserted by a write that came to nothing.
+            if self.version(key) <= self.floor {
+                self.remove(key);
+            }
+        }
+        ended
+    }
+
+    /// A change that came with a write to another resource, such as the one that a 201 names. Occupies
+    /// nothing. Without room for an entry the floor rises instead, which is safe for everybody.
+    ///
+    /// Returns whether an entry had to be forgotten for it.
+    pub fn touch(
+        &mut self,
+        key: ResourceKey,
+        fresh: Version,
+        begun: BegunAt,
+        lags_until: Option<Millis>,
+    ) -> bool {
+        let before = self.version(key);
+        if let Some(hold) = self.holds.get_mut(&key) {
+            hold.overlapped = true;
+        }
+        let evicted = if self.entry(key).is_some() {
+            false
+        } else if let Ok(evicted) = self.insert(key, self.floor) {
+            evicted
+        } else {
+            self.floor = self.floor.max(fresh);
+            self.floor_begun = self.floor_begun.max(begun);
+            return false;
+        };
+        self.publish(key, before, fresh, begun, lags_until);
+        evicted
+    }
+
+    /// How many resources have an entry.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether no resource has an entry.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The version of whatever has no entry.
+    pub fn floor(&self) -> Version {
+        self.floor
+    }
+
+    /// R10: lifts every resource that has no entry to `floor`, a number drawn in this very step.
+    pub fn raise_floor(&mut self, floor: Version) {
+        self.floor = self.floor.max(floor);
+    }
+
+    /// How many writes occupy the resource.
+    pub fn holders(&self, key: ResourceKey) -> u32 {
+        self.holds.get(&key).map_or(0, |hold| hold.holders)
+    }
+
+    /// R9: forgets one entry at rest, the oldest among a few in turn: the floor becomes the maximum of
+    /// itself and the entry's version.
+    ///
+    /// # Errors
+    /// If every entry is occupied.
+    pub fn evict(&mut self) -> Result<(), NoRoom> {
+        /// Enough to prefer old entries, few enough to cost nothing.
+        const LOOKED_AT: usize = 8;
+        let mut oldest: Option<Entry> = None;
+        let mut at_rest = 0;
+        for _ in 0..self.entries.len() {
+            self.cursor = (self.cursor + 1) % self.entries.len().max(1);
+            let Some(entry) = self.entries.get(self.cursor).copied() else { break };
+            let key = entry.key;
+            if self.holds.contains_key(&key) {
+                continue;
+            }
+            let (version, found) = (entry.version, oldest.map(|o| o.version));
+            if found.is_none_or(|found| version < found) {
+                oldest = Some(entry);
+            }
+            at_rest += 1;
+            if at_rest == LOOKED_AT {
+                break;
+            }
+        }
+        let Entry { key, version, begun } = oldest.ok_or(NoRoom)?;
+        self.floor = self.floor.max(version);
+        self.floor_begun = self.floor_begun.max(begun);
+        self.remove(key);
+        Ok(())
+    }
+
+    fn publish(
+        &mut self,
+        key: ResourceKey,
+        before: Version,
+        fresh: Version,
+        begun: BegunAt,
+        lags_until: Option<Millis>,
+    ) {
+        if let Some(entry) = self.entry_mut(key) {
+            entry.version = fresh;
+            entry.begun = begun;
+        }
+        if let Some(until) = lags_until {
+            self.lagging.insert(key, (before, until));
+        }
+    }
+
+    /// Forgets what no read can be affected by any more.
+    pub fn forget_lag(&mut self, now: Millis) {
+        self.lagging.retain(|_, (_, until)| now < *until);
+    }
+
+    fn entry(&self, key: ResourceKey) -> Option<&Entry> {
+        let at = self.index.find(key.0, |at| self.key_at(*at) == Some(key))?;
+        self.entries.get(*at as usize)
+    }
+
+    fn entry_mut(&mut self, key: ResourceKey) -> Option<&mut Entry> {
+        let at = *self.index.find(key.0, |at| self.key_at(*at) == Some(key))?;
+        self.entries.get_mut(at as usize)
+    }
+
+    fn key_at(&self, at: u32) -> Option<ResourceKey> {
+        self.entries.get(at as usize).map(|entry| entry.key)
+    }
+
+    /// Inserts an entry that is not there. Returns whether another one had to be forgotten for it.
+    fn insert(&mut self, key: ResourceKey, version: Version) -> Result<bool, NoRoom> {
+        let full = self.entries.len() >= self.capacity;
+        let begun = self.floor_begun;
+        if full {
+            self.evict()?;
+        }
+        // The floor may have risen: the entry starts at what the resource's version is now.
+        let version = version.max(self.floor);
+        let at = u32::try_from(self.entries.len()).map_err(|_| NoRoom)?;
+        self.entries.push(Entry { key, version, begun });
+        let entries = &self.entries;
+        self.index.insert_unique(key.0, at, |at| entries.get(*at as usize).map_or(0, |e| e.key.0));
+        Ok(full)
+    }
+
+    fn remove(&mut self, key: ResourceKey) {
+        let entries = &self.entries;
+        let Ok(found) = self.index.find_entry(key.0, |at| {
+            entries.get(*at as usize).is_some_and(|e| {
+                let k = e.key;
+                k == key
+            })
+        }) else {
+            return;
+        };
+        let (at, _) = found.remove();
+        let last = self.entries.len() - 1;
+        self.entries.swap_remove(at as usize);
+        if at as usize != last
+            && let Some(moved) = self.key_at(at)
+            && let Some(slot) = self.index.find_mut(moved.0, |slot| *slot as usize == last)
+        {
+            *slot = at;
+        }
+    }
+}
+
+/// A resource was occupied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Occupied {
+    /// Another entry had to be forgotten for it.
+    pub evicted: bool,
+}

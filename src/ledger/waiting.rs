@@ -1,0 +1,90 @@
+//! Writes that wait for a resource to be free (`overlap = "wait"`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+use tokio::sync::Notify;
+
+use crate::request::version_tag::ResourceKey;
+
+/// Who waits for what. Resources that nobody waits for have no entry.
+#[derive(Default)]
+pub struct Waiting {
+    queues: DashMap<ResourceKey, Arc<Queue>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    woken: Notify,
+    waiters: AtomicUsize,
+}
+
+/// A place in the queue of one resource; left by dropping it.
+pub struct Waiter<'w> {
+    waiting: &'w Waiting,
+    key: ResourceKey,
+    queue: Arc<Queue>,
+}
+
+impl Waiting {
+    /// Joins the queue of a resource, unless `at_most` are waiting already.
+    pub fn join(&self, key: ResourceKey, at_most: usize) -> Option<Waiter<'_>> {
+        let entry = self.queues.entry(key).or_default();
+        let queue = entry.value().clone();
+        let before = queue.waiters.fetch_add(1, Ordering::AcqRel);
+        drop(entry);
+        let waiter = Waiter { waiting: self, key, queue };
+        (before < at_most).then_some(waiter)
+    }
+
+    /// Wakes everybody who waits for the resource; each is judged again.
+    pub fn wake(&self, key: ResourceKey) {
+        if self.queues.is_empty() {
+            return;
+        }
+        if let Some(queue) = self.queues.get(&key) {
+            queue.woken.notify_waiters();
+        }
+    }
+}
+
+impl Waiter<'_> {
+    /// Calls `attempt` now and after every wake-up, until it returns something.
+    ///
+    /// The wake-up is armed before each attempt, so that one that falls between an attempt and the
+    /// wait is not missed.
+    pub async fn until<T>(&self, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
+        loop {
+            let mut woken = std::pin::pin!(self.queue.woken.notified());
+            woken.as_mut().enable();
+            if let Some(done) = attempt().await {
+                return done;
+            }
+            woken.await;
+        }
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.queue.waiters.fetch_sub(1, Ordering::AcqRel);
+        self.waiting.queues.remove_if(&self.key, |_, queue| queue.waiters.load(Ordering::Acquire) == 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_has_a_limit_and_leaves_nothing_behind() {
+        let waiting = Waiting::default();
+        let key = ResourceKey(1);
+        let first = waiting.join(key, 1);
+        assert!(first.is_some());
+        assert!(waiting.join(key, 1).is_none());
+        drop(first);
+        assert!(waiting.queues.is_empty());
+    }
+}

@@ -1,0 +1,8 @@
+//! ifmatch
+#![forbid(unsafe_code)]
+pub mod config;
+pub mod decide;
+pub mod identify;
+pub mod ledger;
+pub mod report;
+pub mod request;

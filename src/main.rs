@@ -1,0 +1,2 @@
+//! ifmatch
+fn main() {}

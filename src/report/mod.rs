@@ -1,0 +1,3 @@
+//! What is told of each request: metrics, log lines, the conflict journal.
+
+pub mod names;

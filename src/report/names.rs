@@ -1,0 +1,97 @@
+//! Every metric name and every closed list of label values, in one place.
+//!
+//! Alerts, the dashboard and the README may name only what stands here; a test holds them to it.
+//! Label values come from the configuration (`route`, `upstream`, `store`) or from the lists below:
+//! never a path, a tag, a host or a client, so that a peer cannot make the number of series grow.
+
+/// Requests, by route, method and how they ended (see [`OUTCOMES`]).
+pub const REQUESTS_TOTAL: &str = "ifmatch_requests_total";
+/// Conflicts, by route, kind and mode (`enforce`: refused; `observe`: let through and counted).
+pub const CONFLICTS_TOTAL: &str = "ifmatch_conflicts_total";
+/// Writes let through on a condition that says nothing of the state its author saw.
+pub const OVERRIDES_TOTAL: &str = "ifmatch_overrides_total";
+/// Writes that were forwarded and whose outcome is unknown, by cause (see [`UNKNOWN_CAUSES`]).
+pub const UNKNOWN_OUTCOMES_TOTAL: &str = "ifmatch_unknown_outcomes_total";
+/// Writes that hold a permit now: being forwarded, or unsettled.
+pub const WRITES_IN_FLIGHT: &str = "ifmatch_writes_in_flight";
+/// Writes that wait for another one to end (`overlap = "wait"`).
+pub const WRITES_WAITING: &str = "ifmatch_writes_waiting";
+/// From the request's head to the end of the answer's head, in seconds.
+pub const REQUEST_DURATION_SECONDS: &str = "ifmatch_request_duration_seconds";
+/// From handing a request to the origin to its answer's head, in seconds.
+pub const UPSTREAM_DURATION_SECONDS: &str = "ifmatch_upstream_duration_seconds";
+/// Time spent on naming the resource, reading the preconditions and deciding, in seconds.
+pub const DECISION_DURATION_SECONDS: &str = "ifmatch_decision_duration_seconds";
+/// From the last stamped read of a version to a write that presents it, in seconds.
+pub const READ_TO_WRITE_SECONDS: &str = "ifmatch_read_to_write_seconds";
+/// Resources that have an entry in the ledger.
+pub const LEDGER_RESOURCES: &str = "ifmatch_ledger_resources";
+/// Entries at rest that were forgotten to make room.
+pub const LEDGER_EVICTIONS_TOTAL: &str = "ifmatch_ledger_evictions_total";
+/// Steps of the ledger that failed, by store.
+pub const LEDGER_ERRORS_TOTAL: &str = "ifmatch_ledger_errors_total";
+/// Changes seen that did not come through the proxy.
+pub const BYPASS_WRITES_TOTAL: &str = "ifmatch_bypass_writes_total";
+/// Client connections open now.
+pub const CLIENT_CONNECTIONS: &str = "ifmatch_client_connections";
+/// Client connections closed at once, because of `limits.max_connections`.
+pub const CLIENT_CONNECTIONS_REFUSED_TOTAL: &str = "ifmatch_client_connections_refused_total";
+/// Requests between their head and the end of their answer.
+pub const REQUESTS_IN_FLIGHT: &str = "ifmatch_requests_in_flight";
+/// Origin connections open now, by upstream.
+pub const ORIGIN_CONNECTIONS: &str = "ifmatch_origin_connections";
+/// 1 if the configuration in force is the file's newest text, 0 if that was refused.
+pub const CONFIG_LAST_RELOAD_SUCCESSFUL: &str = "ifmatch_config_last_reload_successful";
+/// When the configuration in force was taken, in seconds since 1970.
+pub const CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP_SECONDS: &str =
+    "ifmatch_config_last_reload_success_timestamp_seconds";
+/// 1 while guarded writes are judged; 0 while they are refused (starting, draining).
+pub const READY: &str = "ifmatch_ready";
+/// Always 1; its label `version` names the build.
+pub const BUILD_INFO: &str = "ifmatch_build_info";
+
+/// All metrics of ifmatch's own; the process's (`process_*`) stand beside them.
+pub const ALL: &[&str] = &[
+    REQUESTS_TOTAL,
+    CONFLICTS_TOTAL,
+    OVERRIDES_TOTAL,
+    UNKNOWN_OUTCOMES_TOTAL,
+    WRITES_IN_FLIGHT,
+    WRITES_WAITING,
+    REQUEST_DURATION_SECONDS,
+    UPSTREAM_DURATION_SECONDS,
+    DECISION_DURATION_SECONDS,
+    READ_TO_WRITE_SECONDS,
+    LEDGER_RESOURCES,
+    LEDGER_EVICTIONS_TOTAL,
+    LEDGER_ERRORS_TOTAL,
+    BYPASS_WRITES_TOTAL,
+    CLIENT_CONNECTIONS,
+    CLIENT_CONNECTIONS_REFUSED_TOTAL,
+    REQUESTS_IN_FLIGHT,
+    ORIGIN_CONNECTIONS,
+    CONFIG_LAST_RELOAD_SUCCESSFUL,
+    CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP_SECONDS,
+    READY,
+    BUILD_INFO,
+];
+
+/// Values of `outcome` in [`REQUESTS_TOTAL`]: how a request ended.
+///
+/// `answered`: the origin's answer went out; `not-modified`: our own 304; `refused`: a refusal in
+/// place of the origin's answer; `unreachable`: surely not delivered; `unknown`: forwarded, and no
+/// final answer seen; `client-gone`: the client left before its answer (499 in the access log).
+pub const OUTCOMES: &[&str] =
+    &["answered", "not-modified", "refused", "unreachable", "unknown", "client-gone"];
+
+/// Values of `cause` in [`UNKNOWN_OUTCOMES_TOTAL`].
+pub const UNKNOWN_CAUSES: &[&str] = &[
+    "accepted-only",
+    "answered-by-gateway",
+    "request-timeout-answer",
+    "no-answer-in-time",
+    "connection-lost",
+    "bad-answer",
+    "request-incomplete",
+    "abandoned",
+];

@@ -1,0 +1,144 @@
+//! The entity-tags that ifmatch makes: which life of the ledger, which version of which resource, and
+//! on which representation.
+
+use std::fmt;
+
+use super::entity_tag::EntityTag;
+
+/// A number from one sequence that only grows and never repeats within an [`Incarnation`] (rule R1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub u64);
+
+/// A random name for one unbroken life of a ledger. Versions of two incarnations never compare equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Incarnation(pub u64);
+
+/// The ledger's slot of a resource: a keyed hash of its name.
+///
+/// Two resources in one slot are safe: a spurious refusal at worst (rule R2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResourceKey(pub u64);
+
+/// Which representation a tag was put on: a hash over media type, coding, language, target and the
+/// credentials that chose it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Variant(pub u32);
+
+/// A tag of ours, taken apart.
+///
+/// The resource's key is part of it, so that a tag is of no use on another resource even while both
+/// stand at the same version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VersionTag {
+    /// The ledger's life that made it.
+    pub incarnation: Incarnation,
+    /// The resource that it was read from; the low half of the key is enough.
+    pub resource: u32,
+    /// The version that was current before the read was forwarded.
+    pub version: Version,
+    /// The representation that it was put on.
+    pub variant: Variant,
+}
+
+/// What some compressors and servers on the way append to a tag that they weaken. Understood only
+/// where a route says `weak_if_match = "accept"`. Apache writes `-gzip`, Jetty `--gzip`, others `;br`.
+const CODING_SUFFIXES: [&[u8]; 10] =
+    [b"--gzip", b"--br", b"-gzip", b"-br", b"-deflate", b"-zstd", b";gzip", b";br", b":gzip", b":br"];
+
+impl VersionTag {
+    /// A tag of `resource` at `version`.
+    pub fn new(incarnation: Incarnation, resource: ResourceKey, version: Version, variant: Variant) -> Self {
+        VersionTag { incarnation, resource: low_half(resource), version, variant }
+    }
+
+    /// Whether it was made for this resource by this life of the ledger.
+    pub fn is_of(&self, incarnation: Incarnation, resource: ResourceKey) -> bool {
+        self.incarnation == incarnation && self.resource == low_half(resource)
+    }
+
+    /// Reads a tag back. `None` if it is not of our making.
+    pub fn read(tag: &EntityTag) -> Option<Self> {
+        Self::read_opaque(tag.opaque())
+    }
+
+    /// Like [`VersionTag::read`], also with a suffix that a compressor on the way is known to append.
+    pub fn read_with_suffix(tag: &EntityTag) -> Option<Self> {
+        let opaque = tag.opaque();
+        let bare = CODING_SUFFIXES.iter().find_map(|suffix| opaque.strip_suffix(*suffix));
+        Self::read_opaque(bare.unwrap_or(opaque))
+    }
+
+    fn read_opaque(opaque: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(opaque).ok()?;
+        let mut parts = text.split('.');
+        let incarnation = Incarnation(lower_hex(parts.next()?, 16)?);
+        let resource = u32::try_from(lower_hex(parts.next()?, 8)?).ok()?;
+        let written = parts.next()?;
+        let version = Version(lower_hex(written, written.len())?);
+        let variant = Variant(u32::try_from(lower_hex(parts.next()?, 8)?).ok()?);
+        let tag = VersionTag { incarnation, resource, version, variant };
+        // A tag has one spelling: leading zeros of the version are not another one.
+        (parts.next().is_none() && (written == "0" || !written.starts_with('0'))).then_some(tag)
+    }
+}
+
+impl fmt::Display for VersionTag {
+    /// The field value, with its quotes: `"<incarnation>.<resource>.<version>.<variant>"`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "\"{:016x}.{:08x}.{:x}.{:08x}\"",
+            self.incarnation.0, self.resource, self.version.0, self.variant.0
+        )
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
+fn low_half(key: ResourceKey) -> u32 {
+    key.0 as u32
+}
+
+fn lower_hex(text: &str, digits: usize) -> Option<u64> {
+    let plain = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if !plain || text.len() != digits || text.is_empty() {
+        return None;
+    }
+    u64::from_str_radix(text, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> VersionTag {
+        VersionTag::new(Incarnation(7), ResourceKey(0xaaaa_bbbb_cccc_dddd), Version(0x1f), Variant(3))
+    }
+
+    #[test]
+    fn a_tag_is_read_back_as_it_was_written() {
+        let parsed = EntityTag::parse(example().to_string().as_bytes()).expect("grammar");
+        assert_eq!(VersionTag::read(&parsed), Some(example()));
+    }
+
+    #[test]
+    fn other_peoples_tags_and_other_spellings_are_not_ours() {
+        for foreign in [
+            "\"abc\"",
+            "\"0000000000000007.ccccdddd.01f.00000003\"",
+            "\"0000000000000007.CCCCDDDD.1f.00000003\"",
+            "\"0000000000000007.ccccdddd.1f.00000003.1\"",
+            "\"0000000000000007.ccccdddd.1f.00000003-gzip\"",
+        ] {
+            let parsed = EntityTag::parse(foreign.as_bytes()).expect("grammar");
+            assert_eq!(VersionTag::read(&parsed), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_coding_suffix_is_read_only_where_asked_for() {
+        let weakened = format!("W/{}", example().to_string().replace("3\"", "3-gzip\""));
+        let parsed = EntityTag::parse(weakened.as_bytes()).expect("grammar");
+        assert_eq!(VersionTag::read(&parsed), None);
+        assert_eq!(VersionTag::read_with_suffix(&parsed), Some(example()));
+    }
+}

@@ -1,0 +1,2 @@
+//! wire
+fn main() {}
