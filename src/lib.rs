@@ -4,5 +4,6 @@ pub mod config;
 pub mod decide;
 pub mod identify;
 pub mod ledger;
+pub mod proxy;
 pub mod report;
 pub mod request;

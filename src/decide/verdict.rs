@@ -27,8 +27,10 @@ pub enum RefusalKind {
     OutcomeUnknown,
     /// Forwarded, and no final answer came in time.
     OutcomeUnknownInTime,
-    /// Surely not delivered.
+    /// Surely not delivered; or a read whose answer was lost, which changes nothing either.
     OriginUnreachable,
+    /// A read that the origin did not answer in time.
+    OriginSilent,
     /// Guarded writes are not judged yet.
     Starting,
     /// The ledger cannot take another write now.
@@ -41,7 +43,7 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// Every kind.
-    pub const ALL: [RefusalKind; 14] = [
+    pub const ALL: [RefusalKind; 15] = [
         RefusalKind::PreconditionRequired,
         RefusalKind::PreconditionFailed,
         RefusalKind::WriteInFlight,
@@ -52,6 +54,7 @@ impl RefusalKind {
         RefusalKind::OutcomeUnknown,
         RefusalKind::OutcomeUnknownInTime,
         RefusalKind::OriginUnreachable,
+        RefusalKind::OriginSilent,
         RefusalKind::Starting,
         RefusalKind::LedgerUnavailable,
         RefusalKind::Overloaded,
@@ -69,7 +72,7 @@ impl RefusalKind {
             RefusalKind::AmbiguousTarget => "ambiguous-target",
             RefusalKind::ContentTooLarge => "content-too-large",
             RefusalKind::OutcomeUnknown | RefusalKind::OutcomeUnknownInTime => "outcome-unknown",
-            RefusalKind::OriginUnreachable => "origin-unreachable",
+            RefusalKind::OriginUnreachable | RefusalKind::OriginSilent => "origin-unreachable",
             RefusalKind::Starting => "starting",
             RefusalKind::LedgerUnavailable => "ledger-unavailable",
             RefusalKind::Overloaded => "overloaded",
@@ -86,7 +89,7 @@ impl RefusalKind {
             RefusalKind::MalformedPrecondition | RefusalKind::AmbiguousTarget => StatusCode::BAD_REQUEST,
             RefusalKind::ContentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             RefusalKind::OutcomeUnknown | RefusalKind::OriginUnreachable => StatusCode::BAD_GATEWAY,
-            RefusalKind::OutcomeUnknownInTime => StatusCode::GATEWAY_TIMEOUT,
+            RefusalKind::OutcomeUnknownInTime | RefusalKind::OriginSilent => StatusCode::GATEWAY_TIMEOUT,
             RefusalKind::Starting | RefusalKind::LedgerUnavailable | RefusalKind::Overloaded => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -108,6 +111,7 @@ impl RefusalKind {
             RefusalKind::OutcomeUnknown
             | RefusalKind::OutcomeUnknownInTime
             | RefusalKind::OriginUnreachable
+            | RefusalKind::OriginSilent
             | RefusalKind::Starting
             | RefusalKind::LedgerUnavailable
             | RefusalKind::Overloaded
@@ -260,6 +264,7 @@ mod tests {
             ("outcome-unknown", 502),
             ("outcome-unknown", 504),
             ("origin-unreachable", 502),
+            ("origin-unreachable", 504),
             ("starting", 503),
             ("ledger-unavailable", 503),
             ("overloaded", 503),

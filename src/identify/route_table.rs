@@ -176,6 +176,16 @@ impl<R> RouteTable<R> {
         self.routes.get(index)
     }
 
+    /// The same table with something else in the place of each route.
+    pub fn map<S>(&self, route: impl FnMut(&R) -> S) -> RouteTable<S> {
+        RouteTable {
+            routes: self.routes.iter().map(route).collect(),
+            exact: self.exact.clone(),
+            below: self.below.clone(),
+            any_host: self.any_host.clone(),
+        }
+    }
+
     /// All routes, in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = &R> {
         self.routes.iter()

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::request::version_tag::ResourceKey;
 
@@ -50,19 +51,15 @@ impl Waiting {
 }
 
 impl Waiter<'_> {
-    /// Calls `attempt` now and after every wake-up, until it returns something.
-    ///
-    /// The wake-up is armed before each attempt, so that one that falls between an attempt and the
-    /// wait is not missed.
-    pub async fn until<T>(&self, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
-        loop {
-            let mut woken = std::pin::pin!(self.queue.woken.notified());
-            woken.as_mut().enable();
-            if let Some(done) = attempt().await {
-                return done;
-            }
-            woken.await;
-        }
+    /// What it waits for.
+    pub fn key(&self) -> ResourceKey {
+        self.key
+    }
+
+    /// The next wake-up. To be enabled before an attempt, so that one that falls between the attempt and
+    /// the wait is not missed.
+    pub fn woken(&self) -> Notified<'_> {
+        self.queue.woken.notified()
     }
 }
 

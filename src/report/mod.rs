@@ -1,3 +1,7 @@
 //! What is told of each request: metrics, log lines, the conflict journal.
 
+pub mod journal;
+pub mod metrics;
 pub mod names;
+pub mod recent_reads;
+pub mod request_report;

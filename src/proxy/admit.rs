@@ -1,0 +1,168 @@
+//! Admitting a write: what it states, what it changes, and the ledger's word on it.
+
+use std::time::{Duration, Instant};
+
+use http::request::Parts;
+
+use super::changes;
+use super::handle::{Ask, Named};
+use crate::decide::claim::{Claim, HoldMode, Patience, Probe, VersionCondition, claim};
+use crate::decide::policy::{Mode, Overlap};
+use crate::decide::verdict::{Refusal, RefusalKind, say};
+use crate::ledger::memory::{BeginWrite, Begun, NotBegun, Place};
+use crate::ledger::permit::WritePermit;
+use crate::request::method::Effect;
+use crate::request::preconditions::Preconditions;
+
+/// A write that may be forwarded.
+pub struct Admitted {
+    /// The right to. Only observe mode ever goes without: where the ledger could not take the write.
+    pub permit: Option<WritePermit>,
+    /// What it claims.
+    pub claim: Claim,
+    /// How long it waited for other writes.
+    pub waited: Duration,
+}
+
+/// Judges a write and lets the ledger begin it, or waits for its turn.
+///
+/// # Errors
+/// The refusal, in the order malformed (400), precondition required (428), occupied (409), stale (412).
+pub async fn admit(ask: &Ask, named: &Named, effect: Effect, parts: &Parts) -> Result<Admitted, Refusal> {
+    let observe = ask.policy().mode == Mode::Observe;
+    let claim = match stated_claim(ask, named, effect, parts) {
+        Ok(claim) => claim,
+        Err(refusal) if observe => {
+            ask.note_conflict(&parts.headers, Some(named), &refusal);
+            blind()
+        }
+        Err(refusal) => return Err(refusal),
+    };
+    note_tag_ages(ask, named, &claim);
+    let write = BeginWrite {
+        target: Place { key: named.key, mode: claim.hold },
+        whole: changes::whole_place(ask),
+        others: changes::others(ask, parts, effect)?,
+        condition: claim.condition.clone(),
+        read_lag: ask.route.route.upstream.read_lag,
+        observe,
+    };
+    let entered = Instant::now();
+    let begun = begin(ask, &write, claim.patience).await;
+    let waited = entered.elapsed();
+    if claim.is_override {
+        ask.route.metrics.overrides.inc();
+    }
+    let permit = match begun {
+        Ok(Begun { permit, observed }) => {
+            if let Some(reason) = observed {
+                ask.note_conflict(&parts.headers, Some(named), &refusal_of(reason));
+            }
+            Some(counted(ask, permit))
+        }
+        Err(NotBegun::NoRoom) => {
+            ask.gateway.metrics.ledger_failed("memory");
+            if !observe {
+                return Err(refusal_of(NotBegun::NoRoom));
+            }
+            None
+        }
+        Err(_) if observe => None,
+        Err(reason) => return Err(refusal_of(reason)),
+    };
+    Ok(Admitted { permit, claim, waited })
+}
+
+fn stated_claim(ask: &Ask, named: &Named, effect: Effect, parts: &Parts) -> Result<Claim, Refusal> {
+    let stated = Preconditions::read(&parts.headers).map_err(|malformed| say::malformed(&malformed))?;
+    claim(effect, &stated, ask.policy(), ask.gateway.ledger.incarnation(), named.key)
+}
+
+/// What a write claims in observe mode whose own claim would have been refused.
+fn blind() -> Claim {
+    Claim {
+        hold: HoldMode::Shared,
+        condition: VersionCondition::default(),
+        probe: Probe::default(),
+        patience: Patience::Never,
+        is_override: false,
+    }
+}
+
+async fn begin(ask: &Ask, write: &BeginWrite, patience: Patience) -> Result<Begun, NotBegun> {
+    let ledger = &ask.gateway.ledger;
+    let mut tried = ledger.begin(write).await;
+    let (Overlap::Wait { at_most, waiters }, Patience::AsRoute) = (ask.policy().overlap, patience) else {
+        return tried;
+    };
+    let deadline = tokio::time::Instant::now() + at_most;
+    let mut waits = None;
+    // Whoever waited is judged again (rule R5); it may then be another of its places that is occupied.
+    while let Err(NotBegun::Occupied { key, .. }) = tried {
+        let Some(waiter) = ledger.waiting().join(key, waiters) else { return tried };
+        waits.get_or_insert_with(|| Waits::new(ask));
+        let mut woken = std::pin::pin!(waiter.woken());
+        woken.as_mut().enable();
+        tried = ledger.begin(write).await;
+        let still_here = matches!(tried, Err(NotBegun::Occupied { key: now, .. }) if now == key);
+        if still_here && tokio::time::timeout_at(deadline, woken).await.is_err() {
+            return tried;
+        }
+    }
+    tried
+}
+
+/// Counts a waiting write while it waits.
+struct Waits<'a>(&'a Ask);
+
+impl<'a> Waits<'a> {
+    fn new(ask: &'a Ask) -> Self {
+        ask.route.metrics.writes_waiting.inc();
+        Waits(ask)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.route.metrics.writes_waiting.dec();
+    }
+}
+
+fn counted(ask: &Ask, mut permit: WritePermit) -> WritePermit {
+    let gauge = ask.route.metrics.writes_in_flight.clone();
+    gauge.inc();
+    permit.on_end(move || gauge.dec());
+    permit
+}
+
+fn note_tag_ages(ask: &Ask, named: &Named, claim: &Claim) {
+    let ages = claim
+        .condition
+        .any_of
+        .iter()
+        .flatten()
+        .filter_map(|version| ask.gateway.reads.age(named.key, *version));
+    if let Some(youngest) = ages.min() {
+        ask.route.metrics.read_to_write.observe(youngest.as_secs_f64());
+    }
+}
+
+fn refusal_of(reason: NotBegun) -> Refusal {
+    const FULL: Duration = Duration::from_secs(1);
+    match reason {
+        NotBegun::Occupied { unsettled_for: None, .. } => say::in_flight(),
+        NotBegun::Occupied { unsettled_for: Some(left), .. } => say::unsettled(left),
+        NotBegun::Stale(refusal) => refusal,
+        NotBegun::Starting(left) => Refusal::later(
+            RefusalKind::Starting,
+            left,
+            "This gateway has just started without its earlier state. Writes are judged once those of its \
+             earlier life can no longer be applied; reads are served meanwhile.",
+        ),
+        NotBegun::NoRoom => Refusal::later(
+            RefusalKind::LedgerUnavailable,
+            FULL,
+            "This gateway cannot keep track of another write right now. Try again.",
+        ),
+    }
+}

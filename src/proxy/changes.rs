@@ -1,0 +1,109 @@
+//! Which resources a write changes besides the one that it names.
+
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, Uri, header};
+
+use super::handle::Ask;
+use super::write::DESTINATION;
+use crate::decide::claim::HoldMode;
+use crate::decide::policy::AlsoChanges;
+use crate::decide::verdict::{Refusal, say};
+use crate::identify::route_table::canonical_host;
+use crate::identify::target_path::TargetPath;
+use crate::ledger::memory::Place;
+use crate::ledger::protocol::BegunAt;
+use crate::request::method::Effect;
+use crate::request::version_tag::ResourceKey;
+
+/// The place of the upstream as a whole, where some route changes all of it: such a write takes it for
+/// itself, every other one takes part in it.
+pub fn whole_place(ask: &Ask) -> Option<Place> {
+    let changes_all = ask.policy().also_changes == AlsoChanges::WholeUpstream;
+    let mode = if changes_all { HoldMode::Shared } else { HoldMode::Member };
+    ask.route.whole.map(|key| Place { key, mode })
+}
+
+/// The further resources that a write occupies: those that its route lists, and the `Destination` of a
+/// COPY or MOVE. Its author claims nothing about them, so they are shared with others like it.
+///
+/// # Errors
+/// If a name cannot be made, or the destination is not a path that can be judged.
+pub fn others(ask: &Ask, parts: &Parts, effect: Effect) -> Result<Vec<Place>, Refusal> {
+    debug_assert!(effect.writes() || ask.policy().methods.effect(&ask.method, []) == Effect::Read);
+    let policy = ask.policy();
+    let mut keys = Vec::new();
+    if let AlsoChanges::Listed(templates) = &policy.also_changes {
+        for template in templates {
+            let id =
+                template.name(&ask.target.path, ask.target.query(), policy.fold).map_err(say::ambiguous)?;
+            keys.push(ask.gateway.ledger.key(&policy.upstream, &id));
+        }
+    }
+    for destination in parts.headers.get_all(DESTINATION) {
+        let named = destination.to_str().ok().and_then(|text| resource_at(ask, text));
+        match named {
+            Some(Ok(key)) => keys.push(key),
+            Some(Err(refusal)) => return Err(refusal),
+            None => {
+                return Err(say::ambiguous(
+                    "a field Destination beside it that is not a path of this server",
+                ));
+            }
+        }
+    }
+    Ok(keys.into_iter().map(|key| Place { key, mode: HoldMode::Shared }).collect())
+}
+
+/// RFC 9111 section 4.4: what an answer to a write names has changed with it.
+pub fn touch_named_by(ask: &Ask, answer: &HeaderMap, status: StatusCode, begun: BegunAt) {
+    let created = (status == StatusCode::CREATED).then(|| answer.get(header::LOCATION)).flatten();
+    let content = status.is_success().then(|| answer.get(header::CONTENT_LOCATION)).flatten();
+    for named in created.into_iter().chain(content).filter_map(|value| value.to_str().ok()) {
+        if let Some(Ok(key)) = resource_at(ask, named) {
+            ask.gateway.ledger.touch(key, begun, ask.route.route.upstream.read_lag);
+        }
+    }
+}
+
+/// The resource that a URI reference of this server names, by the routes; `None` if it is elsewhere.
+fn resource_at(ask: &Ask, reference: &str) -> Option<Result<ResourceKey, Refusal>> {
+    let absolute = resolved(ask.target.spelled.path(), reference)?;
+    let uri: Uri = absolute.parse().ok()?;
+    let here = ask.target.host.as_deref();
+    let host = uri.authority().map(|authority| authority.as_str());
+    let elsewhere =
+        host.is_some_and(|host| here.is_none_or(|here| canonical_host(here) != canonical_host(host)));
+    if elsewhere {
+        // An origin that does not know its public name writes its own.
+        let own = ask
+            .route
+            .route
+            .upstream
+            .servers
+            .iter()
+            .any(|s| host.is_some_and(|h| canonical_host(s) == canonical_host(h)));
+        if !own {
+            return None;
+        }
+    }
+    let path = TargetPath::parse(uri.path());
+    if let Some(ambiguity) = path.ambiguity() {
+        return Some(Err(say::ambiguous(ambiguity)));
+    }
+    let route = ask.live.routes.find(here, &path).filter(|route| route.route.policy.is_managed())?;
+    let policy = &route.route.policy;
+    let named = policy.resource.name(&path, uri.query(), policy.fold);
+    Some(named.map(|id| ask.gateway.ledger.key(&policy.upstream, &id)).map_err(say::ambiguous))
+}
+
+/// A reference against the path it came with (RFC 3986 section 5.2, the forms that servers send).
+fn resolved(base: &str, reference: &str) -> Option<String> {
+    if reference.starts_with('/') && !reference.starts_with("//") || reference.contains("://") {
+        return Some(reference.to_owned());
+    }
+    if reference.is_empty() || reference.starts_with(['/', '?', '#']) {
+        return None;
+    }
+    let folder = base.rsplit_once('/').map_or("", |(folder, _)| folder);
+    Some(format!("{folder}/{reference}"))
+}

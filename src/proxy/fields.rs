@@ -1,0 +1,159 @@
+//! Fields on their way: what a proxy must remove, what it adds, and what must not reach the origin.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::config::checked::{Server, XForwarded};
+
+/// RFC 9110 section 7.6.1: for one connection only.
+const HOP_BY_HOP: [HeaderName; 6] = [
+    header::CONNECTION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Fields that some frameworks take another target from: on a managed route the origin is to see the
+/// target that was judged.
+const OTHER_TARGETS: [&str; 8] = [
+    "x-original-url",
+    "x-original-uri",
+    "x-rewrite-url",
+    "x-rewrite-uri",
+    "x-forwarded-uri",
+    "x-forwarded-path",
+    "x-http-destinationurl",
+    "x-accel-redirect",
+];
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// What an upgrade asks for, if the request is one and its route lets it pass.
+pub fn upgrade_of(fields: &HeaderMap) -> Option<HeaderValue> {
+    let asks = nominated(fields).any(|name| name.eq_ignore_ascii_case("upgrade"));
+    fields.get(header::UPGRADE).filter(|_| asks).cloned()
+}
+
+/// How a request's fields are changed on their way to the origin.
+pub struct RequestEdit<'e> {
+    /// Fields that stay behind, besides those of one connection.
+    pub without: &'e [HeaderName],
+    /// Whether fields that name another target stay behind too.
+    pub managed: bool,
+    /// The upgrade to ask for.
+    pub upgrade: Option<HeaderValue>,
+    /// The client.
+    pub peer: Option<IpAddr>,
+    /// The host that the client asked for.
+    pub host: Option<&'e str>,
+    /// What is configured.
+    pub server: &'e Server,
+}
+
+/// The fields that the origin gets, in the order in which the client sent them.
+pub fn to_origin(fields: &HeaderMap, edit: &RequestEdit<'_>) -> HeaderMap {
+    let stays = |name: &HeaderName| {
+        is_for_one_connection(fields, name)
+            || edit.without.contains(name)
+            || (edit.managed && OTHER_TARGETS.contains(&name.as_str()))
+            || (edit.server.x_forwarded == XForwarded::Replace
+                && [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO].contains(name))
+    };
+    let mut sent = copy(fields, stays);
+    if let Some(host) = edit.host.and_then(|host| HeaderValue::try_from(host).ok())
+        && !sent.contains_key(header::HOST)
+    {
+        sent.insert(header::HOST, host);
+    }
+    let mut connection = Vec::new();
+    let wants_trailers = |value: &HeaderValue| {
+        value
+            .to_str()
+            .is_ok_and(|te| te.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
+    };
+    if fields.get_all(header::TE).iter().any(wants_trailers) {
+        sent.insert(header::TE, HeaderValue::from_static("trailers"));
+        connection.push("te");
+    }
+    if let Some(protocol) = &edit.upgrade {
+        sent.insert(header::UPGRADE, protocol.clone());
+        connection.push("upgrade");
+    }
+    if let Ok(connection) = HeaderValue::try_from(connection.join(", "))
+        && !connection.is_empty()
+    {
+        sent.insert(header::CONNECTION, connection);
+    }
+    append_via(&mut sent, edit.server);
+    append_forwarded(&mut sent, edit);
+    sent
+}
+
+/// The fields that the client gets, in the order in which the origin sent them.
+pub fn to_client(fields: &HeaderMap, without: &[HeaderName], upgraded: bool, server: &Server) -> HeaderMap {
+    let mut sent = copy(fields, |name| is_for_one_connection(fields, name) || without.contains(name));
+    if let Some(protocol) = fields.get(header::UPGRADE).filter(|_| upgraded) {
+        sent.insert(header::UPGRADE, protocol.clone());
+        sent.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    append_via(&mut sent, server);
+    sent
+}
+
+fn copy(fields: &HeaderMap, stays: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    let mut copied = HeaderMap::with_capacity(fields.len() + 4);
+    for name in fields.keys().filter(|name| !stays(name)) {
+        for value in fields.get_all(name) {
+            copied.append(name.clone(), value.clone());
+        }
+    }
+    copied
+}
+
+fn is_for_one_connection(fields: &HeaderMap, name: &HeaderName) -> bool {
+    // Host and Content-Length are never a connection's own, whatever the peer says: they decide where
+    // a message goes and where it ends.
+    HOP_BY_HOP.contains(name)
+        || (![header::HOST, header::CONTENT_LENGTH].contains(name)
+            && nominated(fields).any(|other| other.eq_ignore_ascii_case(name.as_str())))
+}
+
+/// The names in `Connection`.
+fn nominated(fields: &HeaderMap) -> impl Iterator<Item = &str> {
+    fields
+        .get_all(header::CONNECTION)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|names| names.split(','))
+        .map(str::trim)
+}
+
+fn append_via(sent: &mut HeaderMap, server: &Server) {
+    if let Some(pseudonym) = &server.via {
+        sent.append(header::VIA, pseudonym.clone());
+    }
+}
+
+fn append_forwarded(sent: &mut HeaderMap, edit: &RequestEdit<'_>) {
+    if edit.server.x_forwarded == XForwarded::Off {
+        return;
+    }
+    if let Some(peer) = edit.peer {
+        let before: Vec<&str> =
+            sent.get_all(X_FORWARDED_FOR).iter().filter_map(|v| v.to_str().ok()).collect();
+        let chain =
+            before.into_iter().map(str::to_owned).chain([peer.to_string()]).collect::<Vec<_>>().join(", ");
+        if let Ok(chain) = HeaderValue::try_from(chain) {
+            sent.insert(X_FORWARDED_FOR, chain);
+        }
+    }
+    if let Some(host) = edit.host.and_then(|host| HeaderValue::try_from(host).ok()) {
+        sent.entry(X_FORWARDED_HOST).or_insert(host);
+    }
+    sent.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
+}

@@ -1,0 +1,175 @@
+//! What all requests share: the ledger, the configuration in force, metrics and the journal.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+
+use super::in_flight::Counter;
+use super::origin::pool::Pool;
+use crate::config::checked::{Config, Limits, Route, Server};
+use crate::identify::route_table::RouteTable;
+use crate::ledger::memory::{LedgerLimits, MemoryLedger};
+use crate::report::journal::Journal;
+use crate::report::metrics::{Metrics, RouteMetrics};
+use crate::report::recent_reads::RecentReads;
+use crate::request::version_tag::ResourceKey;
+
+/// What all requests share.
+pub struct Gateway {
+    /// Versions.
+    pub ledger: Arc<MemoryLedger>,
+    /// The configuration in force; a request keeps the one that it began with.
+    pub live: ArcSwap<Live>,
+    /// Counts.
+    pub metrics: Metrics,
+    /// The last conflicts.
+    pub journal: Journal,
+    /// When versions were last read.
+    pub reads: RecentReads,
+    /// Requests in flight.
+    pub requests: Arc<Counter>,
+    /// Client connections.
+    pub connections: Arc<Counter>,
+    stopping: AtomicBool,
+}
+
+/// A configuration in force.
+pub struct Live {
+    /// `[server]`
+    pub server: Server,
+    /// `[limits]`
+    pub limits: Limits,
+    /// The routes.
+    pub routes: RouteTable<Arc<LiveRoute>>,
+    /// For requests that no route matches.
+    pub no_route: Arc<RouteMetrics>,
+    pools: HashMap<Arc<str>, Arc<Pool>>,
+}
+
+/// A route in force.
+pub struct LiveRoute {
+    /// As configured.
+    pub route: Route,
+    /// Its counts.
+    pub metrics: Arc<RouteMetrics>,
+    /// The way to its origin.
+    pub pool: Arc<Pool>,
+    /// The slot that stands for its upstream as a whole, if some route changes all of it.
+    pub whole: Option<ResourceKey>,
+}
+
+impl Gateway {
+    /// Takes a configuration and begins a new life of the ledger.
+    ///
+    /// # Errors
+    /// If a metric cannot be registered: a bug in its name.
+    pub fn new(config: Config) -> prometheus::Result<Arc<Self>> {
+        let metrics = Metrics::new()?;
+        let ledger = MemoryLedger::new(LedgerLimits {
+            max_resources: config.ledger.max_resources,
+            settle: config.ledger.settle,
+            // Whoever keeps versions over restarts wants restarts to be exact: without its state a
+            // ledger first waits out writes of its earlier life. Without a state file every start is a
+            // new life, whose clients have no tags yet.
+            start_hold: if config.ledger.state_file.is_some() {
+                config.ledger.settle
+            } else {
+                Duration::ZERO
+            },
+        });
+        let journal = Journal::new(config.server.conflicts_kept);
+        let live = Live::new(config, &ledger, &metrics, None);
+        let gateway = Gateway {
+            requests: Counter::new(metrics.requests_in_flight.clone()),
+            connections: Counter::new(metrics.client_connections.clone()),
+            ledger,
+            live: ArcSwap::from_pointee(live),
+            metrics,
+            journal,
+            reads: RecentReads::new(),
+            stopping: AtomicBool::new(false),
+        };
+        gateway.told_of_reload(true);
+        Ok(Arc::new(gateway))
+    }
+
+    /// Puts another configuration in force. Requests under way end under the old one.
+    pub fn take(&self, config: Config) {
+        let before = self.live.load();
+        self.live.store(Arc::new(Live::new(config, &self.ledger, &self.metrics, Some(&before))));
+        self.told_of_reload(true);
+    }
+
+    /// Notes whether the newest text of the configuration is in force.
+    pub fn told_of_reload(&self, successful: bool) {
+        self.metrics.reload_successful.set(i64::from(successful));
+        if successful {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            self.metrics.reload_success_timestamp.set(now.as_secs_f64());
+        }
+    }
+
+    /// Readiness fails from now on.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Whether new requests, guarded writes included, are served.
+    pub fn is_ready(&self) -> bool {
+        !self.stopping.load(Ordering::Acquire) && self.ledger.is_open()
+    }
+
+    /// Refreshes the gauges that are not kept at every step. To be called before a scrape.
+    pub fn refresh_gauges(&self) {
+        let resources = self.ledger.len();
+        self.metrics.ledger_resources.set(i64::try_from(resources).unwrap_or(i64::MAX));
+        let evicted = self.ledger.evictions();
+        self.metrics.ledger_evictions.inc_by(evicted.saturating_sub(self.metrics.ledger_evictions.get()));
+        self.metrics.ready.set(i64::from(self.is_ready()));
+    }
+
+    /// Forgets what only matters for a while.
+    pub fn tidy(&self) {
+        self.ledger.tidy();
+        for pool in self.live.load().pools.values() {
+            pool.tidy();
+        }
+    }
+}
+
+impl Live {
+    fn new(config: Config, ledger: &MemoryLedger, metrics: &Metrics, before: Option<&Live>) -> Self {
+        let mut pools = HashMap::new();
+        for upstream in config.upstreams {
+            let kept = before
+                .and_then(|live| live.pools.get(&upstream.name))
+                .filter(|pool| *pool.upstream() == upstream);
+            let pool = match kept {
+                Some(pool) => pool.clone(),
+                None => Pool::new(upstream.clone(), metrics.origin_connections(&upstream.name)),
+            };
+            pools.insert(upstream.name.clone(), pool);
+        }
+        let live_route = |route: &Route| {
+            let pool = pools.get(&route.upstream.name).cloned();
+            Arc::new(LiveRoute {
+                metrics: Arc::new(metrics.route(&route.policy.name)),
+                pool: pool.unwrap_or_else(|| {
+                    Pool::new(route.upstream.clone(), metrics.origin_connections(&route.upstream.name))
+                }),
+                whole: route.upstream.has_whole_changes.then(|| ledger.whole_key(&route.upstream.name)),
+                route: route.clone(),
+            })
+        };
+        Live {
+            routes: config.routes.map(live_route),
+            server: config.server,
+            limits: config.limits,
+            no_route: Arc::new(metrics.route(&"none".into())),
+            pools,
+        }
+    }
+}

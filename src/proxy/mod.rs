@@ -1,0 +1,22 @@
+//! The shell: pingora hands over a stream, hyper reads requests from it, and each takes its way.
+//!
+//! [`serve`] accepts, [`handle`] finds the route and the kind of request, [`read`], [`write`] and
+//! [`pass`] are the three ways, [`origin`] is the other side. Decisions are made in the pure layers;
+//! here is what they need to be carried out.
+
+pub mod admit;
+pub mod body;
+pub mod changes;
+pub mod fields;
+pub mod gateway;
+pub mod handle;
+pub mod in_flight;
+pub mod origin;
+pub mod pass;
+pub mod probe;
+pub mod read;
+pub mod refuse;
+pub mod representation;
+pub mod serve;
+pub mod target;
+pub mod write;

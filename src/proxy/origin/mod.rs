@@ -1,0 +1,5 @@
+//! The way to the origin: connections, a small pool of them, and one exchange over one of them.
+
+pub mod exchange;
+pub mod pool;
+pub mod stream;

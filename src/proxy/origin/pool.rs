@@ -1,0 +1,176 @@
+//! Connections to one upstream: a limit on their number, an idle time, a look before reuse.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use prometheus::IntGauge;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::stream::{self, Liveness};
+use crate::config::checked::Upstream;
+use crate::proxy::body::OutgoingBody;
+
+/// The connections of one upstream.
+pub struct Pool {
+    upstream: Arc<Upstream>,
+    idle: Mutex<Vec<Idle>>,
+    /// One permit a connection in use. A connection is made only when none is idle, so there are never
+    /// more than this many in all.
+    in_use: Arc<Semaphore>,
+    /// Where the next connection goes.
+    turn: AtomicUsize,
+    open: IntGauge,
+}
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+/// An open connection that carries one request at a time.
+pub struct Connection {
+    /// hyper's end of it.
+    pub sender: SendRequest<OutgoingBody>,
+    liveness: Liveness,
+}
+
+/// A connection in use; goes back into the pool by [`Lease::put_back`], else it is closed.
+pub struct Lease {
+    /// The connection.
+    pub connection: Connection,
+    /// Whether it carried a request before.
+    pub reused: bool,
+    pool: Arc<Pool>,
+    _in_use: OwnedSemaphorePermit,
+}
+
+/// Why there is no connection. No byte of a request has left.
+#[derive(Debug)]
+pub enum NoConnection {
+    /// Every connection that may be is in use, and none came free in `connect_timeout`.
+    AllInUse,
+    /// No server of the upstream took the connection; the last one's reason.
+    Unreachable(io::Error),
+}
+
+impl Pool {
+    /// An empty pool.
+    pub fn new(upstream: Arc<Upstream>, open: IntGauge) -> Arc<Self> {
+        Arc::new(Pool {
+            in_use: Arc::new(Semaphore::new(upstream.max_connections)),
+            upstream,
+            idle: Mutex::new(Vec::new()),
+            turn: AtomicUsize::new(0),
+            open,
+        })
+    }
+
+    /// What it connects to.
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    /// A connection: an idle one that is still alive, or a new one. `fresh` asks for a new one.
+    ///
+    /// # Errors
+    /// If none can be had.
+    pub async fn lease(self: &Arc<Self>, fresh: bool) -> Result<Lease, NoConnection> {
+        let permit = match self.in_use.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                tokio::time::timeout(self.upstream.connect_timeout, self.in_use.clone().acquire_owned())
+                    .await
+                    .map_err(|_| NoConnection::AllInUse)?
+                    .map_err(|_| NoConnection::AllInUse)?
+            }
+        };
+        let found = if fresh { None } else { self.take_idle() };
+        let (connection, reused) = match found {
+            Some(connection) => (connection, true),
+            None => (self.connect().await.map_err(NoConnection::Unreachable)?, false),
+        };
+        Ok(Lease { connection, reused, pool: self.clone(), _in_use: permit })
+    }
+
+    /// The most recently used idle connection that is alive; the others of this look are closed.
+    fn take_idle(&self) -> Option<Connection> {
+        loop {
+            let Idle { connection, since } = self.idle.lock().pop()?;
+            let usable = since.elapsed() < self.upstream.idle_timeout
+                && !connection.sender.is_closed()
+                && connection.liveness.is_quiet();
+            if usable {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Closes connections that were idle for too long.
+    pub fn tidy(&self) {
+        self.idle.lock().retain(|idle| {
+            idle.since.elapsed() < self.upstream.idle_timeout && !idle.connection.sender.is_closed()
+        });
+    }
+
+    /// Connects to the first server that accepts, beginning with the one whose turn it is.
+    async fn connect(&self) -> io::Result<Connection> {
+        let servers = &self.upstream.servers;
+        let first = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mut failed = io::Error::other("the upstream has no servers");
+        for offset in 0..servers.len() {
+            let Some(server) = servers.get((first + offset) % servers.len()) else { continue };
+            match within(self.upstream.connect_timeout, TcpStream::connect(&**server)).await {
+                Ok(socket) => return self.open_on(socket).await,
+                Err(error) => {
+                    tracing::debug!(upstream = &*self.upstream.name, %server, %error, "cannot connect");
+                    failed = error;
+                }
+            }
+        }
+        Err(failed)
+    }
+
+    async fn open_on(&self, socket: TcpStream) -> io::Result<Connection> {
+        socket.set_nodelay(true)?;
+        let (stream, liveness) = stream::share(socket, self.open.clone());
+        let (sender, driver) = http1::Builder::new()
+            .preserve_header_case(true)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(io::Error::other)?;
+        tokio::spawn(async move {
+            if let Err(error) = driver.with_upgrades().await {
+                tracing::debug!(%error, "a connection to the origin ended");
+            }
+        });
+        Ok(Connection { sender, liveness })
+    }
+}
+
+impl Lease {
+    /// Puts the connection back for the next request, unless it is closed or enough are idle.
+    ///
+    /// To be called when the answer's body has been read to its end and the request's body was sent.
+    pub fn put_back(self) {
+        if self.connection.sender.is_closed() {
+            return;
+        }
+        let mut idle = self.pool.idle.lock();
+        if idle.len() < self.pool.upstream.max_idle {
+            idle.push(Idle { connection: self.connection, since: Instant::now() });
+        }
+    }
+}
+
+async fn within<T>(limit: Duration, connecting: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    match tokio::time::timeout(limit, connecting).await {
+        Ok(connected) => connected,
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "connecting took too long")),
+    }
+}

@@ -1,0 +1,193 @@
+//! Requests that are passed on as they are: routes with `mode = "off"`, and OPTIONS and TRACE.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+
+use super::body::{AnswerBody, ContinueGate, OriginBody, OutgoingBody};
+use super::fields::{RequestEdit, to_client, to_origin, upgrade_of};
+use super::handle::Ask;
+use super::in_flight::InFlight;
+use super::origin::exchange::{NoAnswer, exchange};
+use crate::decide::outcome::WriteEnd;
+use crate::decide::verdict::{Refusal, RefusalKind};
+
+/// Passes a request on, and its upgrade too where the route is not managed.
+pub async fn pass(ask: Ask, mut parts: Parts, body: Incoming) -> (Response<AnswerBody>, &'static str) {
+    let upgrade = if ask.policy().is_managed() { None } else { upgrade_of(&parts.headers) };
+    let client_side = upgrade.as_ref().and_then(|_| parts.extensions.remove::<OnUpgrade>());
+    let silence = ask.live.limits.body_idle_timeout;
+    let bodiless = http_body::Body::is_end_stream(&body);
+    let sent_at = std::time::Instant::now();
+    let answered = if bodiless && matches!(ask.method, Method::GET | Method::HEAD) && upgrade.is_none() {
+        send_read(&ask, &parts, &[]).await
+    } else {
+        let request = onward(&ask, &parts, &[], upgrade.clone(), OutgoingBody::from_client(body, silence));
+        exchange(&ask.route.pool, request, silence, false).await
+    };
+    ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
+    answer(&ask, &parts, client_side, answered)
+}
+
+/// Passes a request on whose body was read already.
+pub async fn pass_fixed(ask: Ask, parts: Parts, body: Vec<u8>) -> (Response<AnswerBody>, &'static str) {
+    let silence = ask.live.limits.body_idle_timeout;
+    let request = onward(&ask, &parts, &[], None, OutgoingBody::fixed(body.into()));
+    let answered = exchange(&ask.route.pool, request, silence, false).await;
+    answer(&ask, &parts, None, answered)
+}
+
+fn answer(
+    ask: &Ask,
+    parts: &Parts,
+    client_side: Option<OnUpgrade>,
+    answered: Result<Response<OriginBody>, NoAnswer>,
+) -> (Response<AnswerBody>, &'static str) {
+    match answered {
+        Ok(mut answer) => {
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                tunnel(client_side, answer.extensions_mut().remove::<OnUpgrade>(), ask.in_flight.clone());
+            }
+            (to_answer(ask, answer, &[]), "answered")
+        }
+        Err(no_answer) => {
+            log_no_answer(ask, &no_answer);
+            let outcome = if no_answer.end == WriteEnd::NotSent { "unreachable" } else { "unknown" };
+            let safe = ask.method.is_safe();
+            (
+                ask.refuse(&parts.headers, None, &unanswered(no_answer.end, safe)),
+                if safe { "unreachable" } else { outcome },
+            )
+        }
+    }
+}
+
+/// Bytes go both ways until one side ends; the protocol is none of our business.
+fn tunnel(client: Option<OnUpgrade>, origin: Option<OnUpgrade>, in_flight: Arc<InFlight>) {
+    let (Some(client), Some(origin)) = (client, origin) else { return };
+    tokio::spawn(async move {
+        let _counted = in_flight;
+        let (client, origin) = match tokio::try_join!(client, origin) {
+            Ok(both) => both,
+            Err(error) => return tracing::debug!(%error, "an upgrade came to nothing"),
+        };
+        let copied =
+            tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(origin)).await;
+        if let Err(error) = copied {
+            tracing::debug!(%error, "an upgraded connection ended");
+        }
+    });
+}
+
+/// The request as the origin gets it: the client's method, target and fields, less what stays behind.
+pub fn onward(
+    ask: &Ask,
+    parts: &Parts,
+    without: &[HeaderName],
+    upgrade: Option<HeaderValue>,
+    mut body: OutgoingBody,
+) -> Request<OutgoingBody> {
+    let edit = RequestEdit {
+        without,
+        managed: ask.policy().is_managed(),
+        upgrade,
+        peer: ask.peer.map(|peer| peer.ip()),
+        host: ask.target.host.as_deref(),
+        server: &ask.live.server,
+    };
+    let expects =
+        parts.headers.get(header::EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let gate = (expects && !http_body::Body::is_end_stream(&body)).then(Arc::<ContinueGate>::default);
+    if let Some(gate) = &gate {
+        body = body.behind(gate.clone());
+    }
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = ask.target.spelled.clone().into();
+    *request.version_mut() = Version::HTTP_11;
+    *request.headers_mut() = to_origin(&parts.headers, &edit);
+    // hyper keeps the spelling of field names here.
+    *request.extensions_mut() = parts.extensions.clone();
+    if let Some(gate) = gate {
+        hyper::ext::on_informational(&mut request, move |answer| {
+            if answer.status() == StatusCode::CONTINUE {
+                gate.open();
+            }
+        });
+    }
+    request
+}
+
+/// Sends a request without a body that changes nothing; once more if its connection proves to be dead.
+///
+/// # Errors
+/// If the origin does not answer.
+pub async fn send_read(
+    ask: &Ask,
+    parts: &Parts,
+    without: &[HeaderName],
+) -> Result<Response<OriginBody>, NoAnswer> {
+    let silence = ask.live.limits.body_idle_timeout;
+    let request = onward(ask, parts, without, None, OutgoingBody::empty());
+    match exchange(&ask.route.pool, request, silence, false).await {
+        Err(lost) if lost.suggests_another_read() => {
+            let again = onward(ask, parts, without, None, OutgoingBody::empty());
+            exchange(&ask.route.pool, again, silence, true).await
+        }
+        answered => answered,
+    }
+}
+
+/// The answer as the client gets it.
+pub fn to_answer(ask: &Ask, answer: Response<OriginBody>, without: &[HeaderName]) -> Response<AnswerBody> {
+    let (mut parts, body) = answer.into_parts();
+    let upgraded = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+    parts.headers = to_client(&parts.headers, without, upgraded, &ask.live.server);
+    parts.version = Version::HTTP_11;
+    Response::from_parts(parts, AnswerBody::origin(body))
+}
+
+/// What the client is told when there is no answer.
+pub fn unanswered(end: WriteEnd, safe: bool) -> Refusal {
+    const NOT_DELIVERED: &str =
+        "The API behind this gateway cannot be reached; the request was not delivered. Try again later.";
+    const UNKNOWN: &str = "The request was forwarded and no final answer came back: it may have been applied, or still be. \
+                           Read the resource before you try again.";
+    const READ_LOST: &str =
+        "The API behind this gateway did not answer this read. Nothing was changed; try again.";
+    match (end, safe) {
+        (WriteEnd::NotSent, _) => Refusal::new(RefusalKind::OriginUnreachable, NOT_DELIVERED),
+        (WriteEnd::NoAnswerInTime, true) => Refusal::new(RefusalKind::OriginSilent, READ_LOST),
+        (WriteEnd::NoAnswerInTime, false) => Refusal::new(RefusalKind::OutcomeUnknownInTime, UNKNOWN),
+        (
+            WriteEnd::Answered(_)
+            | WriteEnd::ConnectionLost
+            | WriteEnd::BadAnswer
+            | WriteEnd::RequestIncomplete
+            | WriteEnd::Abandoned,
+            safe,
+        ) => {
+            if safe {
+                Refusal::new(RefusalKind::OriginUnreachable, READ_LOST)
+            } else {
+                Refusal::new(RefusalKind::OutcomeUnknown, UNKNOWN)
+            }
+        }
+    }
+}
+
+/// The cause is for the operator's log; the client is told what it means.
+pub fn log_no_answer(ask: &Ask, no_answer: &NoAnswer) {
+    tracing::warn!(
+        route = &*ask.policy().name,
+        upstream = &*ask.policy().upstream,
+        method = ask.method.as_str(),
+        end = ?no_answer.end,
+        cause = no_answer.cause,
+        "no answer from the origin"
+    );
+}

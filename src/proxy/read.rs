@@ -1,0 +1,198 @@
+//! Reads of managed resources: stamped with the version that was current before they were forwarded.
+
+use std::time::Instant;
+
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use hyper::body::Incoming;
+
+use super::body::{AnswerBody, OriginBody, OutgoingBody};
+use super::handle::{Ask, Named};
+use super::origin::exchange::{NoAnswer, exchange};
+use super::pass::{log_no_answer, onward, send_read, to_answer, unanswered};
+use super::representation::{last_modified, variant};
+use crate::decide::policy::Mode;
+use crate::decide::read::{RangePlan, ReadAnswer, ReadStamp, ReadVerdict, judge_read, plan_range};
+use crate::decide::verdict::say;
+use crate::request::preconditions::{IfRange, Preconditions};
+use crate::request::version_tag::{Variant, VersionTag};
+
+/// Fields that describe a content which a 304 does not have (RFC 9110 section 15.4.5).
+const OF_THE_CONTENT: [HeaderName; 8] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_RANGE,
+    header::ACCEPT_RANGES,
+    header::TRAILER,
+    header::ETAG,
+];
+
+/// Forwards a read and stamps its answer.
+pub async fn read(
+    ask: Ask,
+    named: Named,
+    parts: Parts,
+    body: Incoming,
+    started: Instant,
+) -> (Response<AnswerBody>, &'static str) {
+    let stated = match Preconditions::read(&parts.headers) {
+        Ok(stated) => stated,
+        Err(malformed) => {
+            let refusal = say::malformed(&malformed);
+            if ask.policy().mode != Mode::Observe {
+                let mut answer = ask.refuse(&parts.headers, Some(&named), &refusal);
+                super::handle::settle_unread_body(&parts, body, &mut answer, &ask.live);
+                return (answer, "refused");
+            }
+            ask.note_conflict(&parts.headers, Some(&named), &refusal);
+            Preconditions::default()
+        }
+    };
+    let ledger = ask.gateway.ledger.clone();
+    // R3: before the request goes out; a number fetched later could be put on older content.
+    let stamp = ledger.observe(named.key, ask.route.whole, ask.policy().read_lag);
+    let plan = plan_range(&stated, stamp, ledger.incarnation(), named.key);
+    ask.gateway.metrics.decision_duration.observe(started.elapsed().as_secs_f64());
+    let sent_at = Instant::now();
+    let answered = ask_origin(&ask, &named, &parts, body, &stated, stamp, plan).await;
+    ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
+    match answered {
+        Ok((answer, seen)) => stamped(&ask, &named, &parts, &stated, stamp, answer, seen),
+        Err(no_answer) => {
+            log_no_answer(&ask, &no_answer);
+            (ask.refuse(&parts.headers, Some(&named), &unanswered(no_answer.end, true)), "unreachable")
+        }
+    }
+}
+
+/// What an answer was found to be.
+struct Seen {
+    variant: Variant,
+    still_at_rest: bool,
+}
+
+async fn ask_origin(
+    ask: &Ask,
+    named: &Named,
+    parts: &Parts,
+    body: Incoming,
+    stated: &Preconditions,
+    stamp: ReadStamp,
+    plan: RangePlan,
+) -> Result<(Response<OriginBody>, Seen), NoAnswer> {
+    let silence = ask.live.limits.body_idle_timeout;
+    let bodiless = http_body::Body::is_end_stream(&body);
+    let mut answer = if bodiless {
+        send_read(ask, parts, &stays_behind(stated, plan)).await?
+    } else {
+        let outgoing = OutgoingBody::from_client(body, silence);
+        let request = onward(ask, parts, &stays_behind(stated, plan), None, outgoing);
+        exchange(&ask.route.pool, request, silence, false).await?
+    };
+    let mut seen = see(ask, named, parts, stamp, &answer);
+    let of_another_variant =
+        |seen: &Seen| matches!(plan, RangePlan::IfVariant(wanted) if wanted != seen.variant);
+    let unsafe_part =
+        of_another_variant(&seen) || (matches!(plan, RangePlan::IfVariant(_)) && !seen.still_at_rest);
+    if answer.status() == StatusCode::PARTIAL_CONTENT && bodiless && unsafe_part {
+        // The part is not of what the client has the other parts of: it gets the whole instead.
+        answer.into_body().discard();
+        answer = send_read(ask, parts, &stays_behind(stated, RangePlan::Whole)).await?;
+        seen = see(ask, named, parts, stamp, &answer);
+    }
+    Ok((answer, seen))
+}
+
+fn see(ask: &Ask, named: &Named, parts: &Parts, stamp: ReadStamp, answer: &Response<OriginBody>) -> Seen {
+    let ledger = &ask.gateway.ledger;
+    let now = ledger.observe(named.key, ask.route.whole, ask.policy().read_lag);
+    Seen {
+        variant: variant(ledger, ask.target.spelled.as_str(), &parts.headers, answer.headers()),
+        still_at_rest: now.at_rest && now.version == stamp.version,
+    }
+}
+
+/// The conditional fields that the origin does not get: those with tags, which are ours, and those
+/// that are judged here. A date in `If-Modified-Since` or `If-Range` is the origin's own and goes on.
+fn stays_behind(stated: &Preconditions, plan: RangePlan) -> Vec<HeaderName> {
+    let mut without = vec![header::IF_MATCH, header::IF_NONE_MATCH, header::IF_UNMODIFIED_SINCE];
+    if stated.if_modified_since.is_none() {
+        without.push(header::IF_MODIFIED_SINCE);
+    }
+    if !matches!(stated.if_range, Some(IfRange::Date)) {
+        without.push(header::IF_RANGE);
+    }
+    if plan == RangePlan::Whole {
+        without.push(header::RANGE);
+    }
+    without
+}
+
+fn stamped(
+    ask: &Ask,
+    named: &Named,
+    parts: &Parts,
+    stated: &Preconditions,
+    stamp: ReadStamp,
+    answer: Response<OriginBody>,
+    seen: Seen,
+) -> (Response<AnswerBody>, &'static str) {
+    let content_type =
+        answer.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let facts = ReadAnswer {
+        status: answer.status(),
+        variant: seen.variant,
+        last_modified: last_modified(answer.headers()),
+        still_at_rest: seen.still_at_rest,
+        multipart: content_type.to_ascii_lowercase().starts_with(b"multipart/byteranges"),
+    };
+    let incarnation = ask.gateway.ledger.incarnation();
+    let mut verdict = judge_read(&ask.method, stated, stamp, &facts, incarnation, named.key);
+    if let (ReadVerdict::Refuse(refusal), Mode::Observe) = (&verdict, ask.policy().mode) {
+        ask.note_conflict(&parts.headers, Some(named), refusal);
+        verdict = judge_read(&ask.method, &Preconditions::default(), stamp, &facts, incarnation, named.key);
+    }
+    match verdict {
+        ReadVerdict::Answer(tag) => {
+            let mut answer = to_answer(ask, answer, &[header::ETAG]);
+            put_tag(ask, named, &mut answer, tag);
+            (answer, "answered")
+        }
+        ReadVerdict::NotModified(tag) => (not_modified(ask, named, answer, tag), "not-modified"),
+        ReadVerdict::Refuse(refusal) => {
+            answer.into_body().discard();
+            (ask.refuse(&parts.headers, Some(named), &refusal), "refused")
+        }
+    }
+}
+
+fn not_modified(
+    ask: &Ask,
+    named: &Named,
+    answer: Response<OriginBody>,
+    tag: Option<VersionTag>,
+) -> Response<AnswerBody> {
+    let mut without = OF_THE_CONTENT.to_vec();
+    if tag.is_some() {
+        without.push(header::LAST_MODIFIED);
+    }
+    let (mut head, body) = answer.into_parts();
+    body.discard();
+    head.status = StatusCode::NOT_MODIFIED;
+    head.headers = super::fields::to_client(&head.headers, &without, false, &ask.live.server);
+    // The origin's own words for its own status.
+    head.extensions.remove::<hyper::ext::ReasonPhrase>();
+    let mut answer = Response::from_parts(head, AnswerBody::fixed(""));
+    put_tag(ask, named, &mut answer, tag);
+    answer
+}
+
+fn put_tag(ask: &Ask, named: &Named, answer: &mut Response<AnswerBody>, tag: Option<VersionTag>) {
+    let Some(tag) = tag else { return };
+    if let Ok(value) = HeaderValue::try_from(tag.to_string()) {
+        answer.headers_mut().insert(header::ETAG, value);
+        ask.gateway.reads.note(named.key, tag.version);
+    }
+}

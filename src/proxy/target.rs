@@ -1,0 +1,73 @@
+//! What a request is aimed at: the path to match, the host to match, the target to forward.
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, Version, header};
+
+use crate::decide::verdict::{Refusal, say};
+use crate::identify::route_table::canonical_host;
+use crate::identify::target_path::TargetPath;
+
+/// The target of a request (RFC 9112 section 3.2).
+pub struct Target {
+    /// The path, taken apart.
+    pub path: TargetPath,
+    /// Path and query as the client spelled them.
+    pub spelled: PathAndQuery,
+    /// The host that it is for.
+    pub host: Option<String>,
+    /// Whether it came in origin-form.
+    pub origin_form: bool,
+}
+
+impl Target {
+    /// Reads a request's target and host.
+    ///
+    /// # Errors
+    /// If there is no path in it, or the host is missing, repeated or contradicts the target
+    /// (RFC 9112 section 3.2).
+    pub fn read<B>(request: &Request<B>) -> Result<Self, Refusal> {
+        let uri = request.uri();
+        let spelled = match uri.path_and_query() {
+            Some(spelled) if spelled.as_str().starts_with('/') && *request.method() != Method::CONNECT => {
+                spelled.clone()
+            }
+            Some(_) | None => return Err(say::ambiguous("no path that begins with a slash")),
+        };
+        let in_target = uri.authority().map(|authority| authority.as_str().to_owned());
+        if in_target.as_ref().is_some_and(|authority| authority.contains('@')) {
+            return Err(say::ambiguous("a user name in it"));
+        }
+        let in_field = host_field(request.headers(), request.version())?;
+        if let (Some(target), Some(field)) = (&in_target, &in_field)
+            && canonical_host(target) != canonical_host(field)
+        {
+            return Err(say::ambiguous("a host that differs from the one in the field Host"));
+        }
+        Ok(Target {
+            path: TargetPath::parse(spelled.path()),
+            spelled,
+            origin_form: uri.scheme().is_none() && in_target.is_none(),
+            host: in_target.or(in_field),
+        })
+    }
+
+    /// The query, without its question mark.
+    pub fn query(&self) -> Option<&str> {
+        self.spelled.query()
+    }
+}
+
+fn host_field(fields: &HeaderMap, version: Version) -> Result<Option<String>, Refusal> {
+    let mut hosts = fields.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(_), Some(_)) => Err(say::ambiguous("more than one field Host beside it")),
+        (Some(host), None) => match host.to_str() {
+            Ok(host) if !host.contains(['/', '@', ',', ' ']) => Ok(Some(host.to_owned())),
+            Ok(_) | Err(_) => Err(say::ambiguous("a field Host beside it that is not a host")),
+        },
+        (None, _) if version == Version::HTTP_11 => {
+            Err(say::ambiguous("no field Host beside it, which HTTP/1.1 requires"))
+        }
+        (None, _) => Ok(None),
+    }
+}

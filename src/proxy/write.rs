@@ -1,0 +1,220 @@
+//! Writes to managed resources: admitted by the ledger, forwarded once, settled, then answered.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use parking_lot::Mutex;
+use siphasher::sip128::SipHasher13;
+use tokio::sync::oneshot;
+
+use super::admit::Admitted;
+use super::body::{AnswerBody, OriginBody, OutgoingBody, SharedDigest};
+use super::changes;
+use super::handle::{Ask, Named};
+use super::origin::exchange::exchange;
+use super::pass::{log_no_answer, onward, to_answer, unanswered};
+use super::probe;
+use super::representation::variant;
+use crate::decide::claim::judge_shown;
+use crate::decide::outcome::{UnknownCause, WriteEnd, WriteOutcome, outcome};
+use crate::decide::policy::{EtagOnPut, Mode};
+use crate::decide::verdict::Refusal;
+use crate::ledger::permit::{Settlement, WritePermit};
+use crate::request::method::Effect;
+use crate::request::preconditions::CONDITIONAL_FIELDS;
+use crate::request::version_tag::{Version, VersionTag};
+
+type Answered = (Response<AnswerBody>, &'static str);
+
+/// Forwards an admitted write in a task of its own, which outlives the client, and hands its answer on.
+pub async fn forward(
+    ask: Ask,
+    named: Named,
+    effect: Effect,
+    parts: Parts,
+    body: OutgoingBody,
+    admitted: Admitted,
+) -> Answered {
+    let (tell, told) = oneshot::channel();
+    let metrics = ask.route.metrics.clone();
+    let statuses = ask.policy().statuses;
+    let path = ask.target.spelled.path().to_owned();
+    tokio::spawn(async move {
+        let answered = carry(ask, named, effect, parts, body, admitted).await;
+        // A client that has left gets no answer; what was settled stays settled.
+        drop(tell.send(answered));
+    });
+    match told.await {
+        Ok(answered) => answered,
+        // The task panicked. Its permit went down with it, which holds the resource for the settle time.
+        Err(_) => {
+            metrics.unknown_outcome(UnknownCause::Abandoned.name());
+            tracing::error!("the task that forwarded a write ended without a word");
+            (super::refuse::refuse(&unanswered(WriteEnd::Abandoned, false), statuses, &path, None), "unknown")
+        }
+    }
+}
+
+async fn carry(
+    ask: Ask,
+    named: Named,
+    effect: Effect,
+    parts: Parts,
+    mut body: OutgoingBody,
+    admitted: Admitted,
+) -> Answered {
+    let Admitted { mut permit, claim, .. } = admitted;
+    if claim.probe.is_needed() {
+        let shown = show(&ask, &named, &parts, effect, &claim).await;
+        match shown {
+            Ok(()) => {}
+            Err(refusal) if ask.policy().mode == Mode::Observe && refusal.kind.is_conflict() => {
+                ask.note_conflict(&parts.headers, Some(&named), &refusal);
+            }
+            Err(refusal) => {
+                if let Some(permit) = permit.take() {
+                    permit.settle(WriteOutcome::NotApplied).await;
+                }
+                let outcome = if refusal.kind.is_conflict() { "refused" } else { "unreachable" };
+                return (ask.refuse(&parts.headers, Some(&named), &refusal), outcome);
+            }
+        }
+    }
+    let verified = ask.policy().etag_on_put == EtagOnPut::Verified && ask.method == Method::PUT;
+    let digest = verified.then(Digest::new);
+    if let Some(digest) = &digest {
+        body = body.digested(digest.sent.clone());
+    }
+    let request = onward(&ask, &parts, &CONDITIONAL_FIELDS, None, body);
+    let sent_at = Instant::now();
+    let answered = exchange(&ask.route.pool, request, ask.live.limits.body_idle_timeout, false).await;
+    ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
+    match answered {
+        Ok(answer) => settle_answered(&ask, &named, &parts, answer, permit, digest).await,
+        Err(no_answer) => {
+            log_no_answer(&ask, &no_answer);
+            let settlement = settle(&ask, permit, outcome(no_answer.end, ask.policy())).await;
+            let told =
+                if matches!(settlement, Some(Settlement::NotApplied)) { "unreachable" } else { "unknown" };
+            (ask.refuse(&parts.headers, Some(&named), &unanswered(no_answer.end, false)), told)
+        }
+    }
+}
+
+/// Asks the origin what the preconditions want to know, under the permit, and judges it.
+async fn show(
+    ask: &Ask,
+    named: &Named,
+    parts: &Parts,
+    effect: Effect,
+    claim: &crate::decide::claim::Claim,
+) -> Result<(), Refusal> {
+    let look = probe::look(ask, parts).await.map_err(|no_answer| {
+        log_no_answer(ask, &no_answer);
+        unanswered(no_answer.end, true)
+    })?;
+    // The ledger's times are ours and the modification date is the origin's: compare on its clock.
+    let last_begun =
+        ask.gateway.ledger.last_begun(named.key).map(|begun| match SystemTime::now().duration_since(begun) {
+            Ok(ago) => look.origin_time.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH),
+            Err(_) => look.origin_time,
+        });
+    judge_shown(claim, look.shown, last_begun, effect, ask.policy())
+}
+
+async fn settle_answered(
+    ask: &Ask,
+    named: &Named,
+    parts: &Parts,
+    answer: Response<OriginBody>,
+    permit: Option<WritePermit>,
+    digest: Option<Digest>,
+) -> Answered {
+    let status = answer.status();
+    let ended = outcome(WriteEnd::Answered(status), ask.policy());
+    let describes_content = answers_with_tag(ask, status)
+        && match digest {
+            // Still under the permit, so that nothing comes between the write and this look.
+            Some(digest) if ended == WriteOutcome::Applied => digest.reads_back(ask, parts).await,
+            Some(_) => false,
+            None => true,
+        };
+    if ended == WriteOutcome::Applied
+        && let Some(permit) = &permit
+    {
+        changes::touch_named_by(ask, answer.headers(), status, permit.begun());
+    }
+    let settlement = settle(ask, permit, ended).await;
+    let tag = match settlement {
+        Some(Settlement::Applied { version: Some(version) }) if describes_content => Some(version),
+        Some(Settlement::Applied { .. } | Settlement::NotApplied | Settlement::Unknown(_)) | None => None,
+    };
+    let mut answer = to_answer(ask, answer, &[header::ETAG]);
+    if let Some(version) = tag {
+        put_tag(ask, named, parts, &mut answer, version);
+    }
+    (answer, "answered")
+}
+
+/// R4: which answers to a write describe the content that it left behind.
+fn answers_with_tag(ask: &Ask, status: StatusCode) -> bool {
+    let replaces = matches!(ask.method, Method::PUT | Method::PATCH);
+    let complete = matches!(status, StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT);
+    replaces
+        && complete
+        && match ask.policy().etag_on_put {
+            EtagOnPut::Always => true,
+            EtagOnPut::Verified => ask.method == Method::PUT,
+            EtagOnPut::Never => false,
+        }
+}
+
+async fn settle(ask: &Ask, permit: Option<WritePermit>, ended: WriteOutcome) -> Option<Settlement> {
+    let settlement = permit?.settle(ended).await;
+    if let Settlement::Unknown(cause) = settlement {
+        ask.route.metrics.unknown_outcome(cause.name());
+    }
+    Some(settlement)
+}
+
+/// Puts the fresh tag on an answer. Its variant is that of the read that most likely follows: the
+/// answer's own representation, or else the one that was sent.
+fn put_tag(ask: &Ask, named: &Named, parts: &Parts, answer: &mut Response<AnswerBody>, version: Version) {
+    let ledger = &ask.gateway.ledger;
+    let has_content = answer.headers().contains_key(header::CONTENT_TYPE);
+    let described = if has_content { answer.headers() } else { &parts.headers };
+    let variant = variant(ledger, ask.target.spelled.as_str(), &parts.headers, described);
+    let tag = VersionTag::new(ledger.incarnation(), named.key, version, variant);
+    if let Ok(value) = HeaderValue::try_from(tag.to_string()) {
+        answer.headers_mut().insert(header::ETAG, value);
+        ask.gateway.reads.note(named.key, version);
+    }
+}
+
+/// What was sent, digested on its way, to compare with a read-back.
+struct Digest {
+    key: (u64, u64),
+    sent: SharedDigest,
+}
+
+impl Digest {
+    fn new() -> Self {
+        let key = (rand::random(), rand::random());
+        Digest { key, sent: Arc::new(Mutex::new(SipHasher13::new_with_keys(key.0, key.1))) }
+    }
+
+    async fn reads_back(&self, ask: &Ask, parts: &Parts) -> bool {
+        let sent = *self.sent.lock();
+        probe::reads_back(ask, parts, self.key, &sent).await
+    }
+}
+
+/// The name that `Destination` stands under (RFC 4918 section 10.3).
+pub const DESTINATION: HeaderName = HeaderName::from_static("destination");
+
+/// How long a decision took: everything but waiting for other writes.
+pub fn without_waiting(total: Duration, waited: Duration) -> f64 {
+    total.saturating_sub(waited).as_secs_f64()
+}

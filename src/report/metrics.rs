@@ -1,0 +1,374 @@
+//! The metrics, registered once, and the handles that a route's requests use.
+
+use std::sync::Arc;
+
+use http::Method;
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use super::names;
+
+/// Every metric of the process.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    conflicts: IntCounterVec,
+    overrides: IntCounterVec,
+    unknown_outcomes: IntCounterVec,
+    writes_in_flight: IntGaugeVec,
+    writes_waiting: IntGaugeVec,
+    request_duration: HistogramVec,
+    upstream_duration: HistogramVec,
+    read_to_write: HistogramVec,
+    bypass_writes: IntCounterVec,
+    origin_connections: IntGaugeVec,
+    ledger_errors: IntCounterVec,
+    /// Time spent on deciding.
+    pub decision_duration: Histogram,
+    /// Entries in the ledger.
+    pub ledger_resources: IntGauge,
+    /// Entries forgotten.
+    pub ledger_evictions: IntCounter,
+    /// Client connections open now.
+    pub client_connections: IntGauge,
+    /// Client connections closed because of the limit.
+    pub client_connections_refused: IntCounter,
+    /// Requests in flight.
+    pub requests_in_flight: IntGauge,
+    /// Whether the newest configuration is in force.
+    pub reload_successful: IntGauge,
+    /// When the configuration in force was taken.
+    pub reload_success_timestamp: Gauge,
+    /// Whether guarded writes are judged.
+    pub ready: IntGauge,
+}
+
+/// The handles of one route, looked up once when a configuration is taken.
+pub struct RouteMetrics {
+    requests: IntCounterVec,
+    conflicts: IntCounterVec,
+    unknown_outcomes: IntCounterVec,
+    route: Arc<str>,
+    /// `answered` by the commonest methods, so that they cost no look-up: GET, HEAD, PUT, POST, PATCH, DELETE.
+    answered: [IntCounter; 6],
+    /// Overrides.
+    pub overrides: IntCounter,
+    /// Permits held.
+    pub writes_in_flight: IntGauge,
+    /// Writes waiting.
+    pub writes_waiting: IntGauge,
+    /// Request durations.
+    pub request_duration: Histogram,
+    /// Origin durations.
+    pub upstream_duration: Histogram,
+    /// Ages of the tags that writes present.
+    pub read_to_write: Histogram,
+    /// Changes that did not come through the proxy.
+    pub bypass_writes: IntCounter,
+}
+
+/// From 0.5 ms, a fast origin beside us, to 30 s, the default `response_timeout`.
+const DURATIONS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// From 1 us to 5 ms: deciding takes microseconds, and waits for nothing but a lock.
+const DECISIONS: &[f64] =
+    &[0.000_001, 0.000_002_5, 0.000_005, 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.005];
+/// From a program's turn-around to a form left open over lunch.
+const READ_TO_WRITE: &[f64] =
+    &[0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0];
+
+/// The methods that are labels; every other one is `other`, so that a client cannot make up series.
+const METHODS: [Method; 8] = [
+    Method::GET,
+    Method::HEAD,
+    Method::PUT,
+    Method::POST,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+    Method::TRACE,
+];
+
+/// The label of a method.
+pub fn method_label(method: &Method) -> &str {
+    if METHODS.contains(method) { method.as_str() } else { "other" }
+}
+
+impl Metrics {
+    /// Registers everything.
+    ///
+    /// # Errors
+    /// If a name is not valid or not unique: a bug in the names.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let r = &registry;
+        let by_route = &["route"];
+        let metrics = Metrics {
+            requests: add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(names::REQUESTS_TOTAL, "Requests by route, method and how they ended."),
+                    &["route", "method", "outcome"],
+                ),
+            )?,
+            conflicts: add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(
+                        names::CONFLICTS_TOTAL,
+                        "Conflicts by route, kind and mode: refused (enforce) or only counted (observe).",
+                    ),
+                    &["route", "kind", "mode"],
+                ),
+            )?,
+            overrides: add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(
+                        names::OVERRIDES_TOTAL,
+                        "Writes let through on a condition that says nothing of the state their author saw, such as If-Match: *.",
+                    ),
+                    by_route,
+                ),
+            )?,
+            unknown_outcomes: add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(
+                        names::UNKNOWN_OUTCOMES_TOTAL,
+                        "Writes forwarded whose outcome is unknown, by cause.",
+                    ),
+                    &["route", "cause"],
+                ),
+            )?,
+            writes_in_flight: add(
+                r,
+                IntGaugeVec::new(
+                    Opts::new(
+                        names::WRITES_IN_FLIGHT,
+                        "Writes that occupy a resource: being forwarded, or unsettled.",
+                    ),
+                    by_route,
+                ),
+            )?,
+            writes_waiting: add(
+                r,
+                IntGaugeVec::new(
+                    Opts::new(names::WRITES_WAITING, "Writes that wait for another one to end."),
+                    by_route,
+                ),
+            )?,
+            request_duration: add(
+                r,
+                HistogramVec::new(
+                    buckets(
+                        names::REQUEST_DURATION_SECONDS,
+                        "From a request's head to its answer's head.",
+                        DURATIONS,
+                    ),
+                    by_route,
+                ),
+            )?,
+            upstream_duration: add(
+                r,
+                HistogramVec::new(
+                    buckets(
+                        names::UPSTREAM_DURATION_SECONDS,
+                        "From handing a request to the origin to its answer's head.",
+                        DURATIONS,
+                    ),
+                    by_route,
+                ),
+            )?,
+            read_to_write: add(
+                r,
+                HistogramVec::new(
+                    buckets(
+                        names::READ_TO_WRITE_SECONDS,
+                        "From the last stamped read of a version to a write that presents it.",
+                        READ_TO_WRITE,
+                    ),
+                    by_route,
+                ),
+            )?,
+            bypass_writes: add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(
+                        names::BYPASS_WRITES_TOTAL,
+                        "Changes seen at the origin that did not come through this proxy.",
+                    ),
+                    by_route,
+                ),
+            )?,
+            origin_connections: add(
+                r,
+                IntGaugeVec::new(
+                    Opts::new(names::ORIGIN_CONNECTIONS, "Connections to the origin that are open."),
+                    &["upstream"],
+                ),
+            )?,
+            ledger_errors: add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(names::LEDGER_ERRORS_TOTAL, "Steps of the ledger that failed, by store."),
+                    &["store"],
+                ),
+            )?,
+            decision_duration: add(
+                r,
+                Histogram::with_opts(buckets(
+                    names::DECISION_DURATION_SECONDS,
+                    "Naming the resource, reading the preconditions and deciding.",
+                    DECISIONS,
+                )),
+            )?,
+            ledger_resources: add(
+                r,
+                IntGauge::new(names::LEDGER_RESOURCES, "Resources that have an entry in the ledger."),
+            )?,
+            ledger_evictions: add(
+                r,
+                IntCounter::new(
+                    names::LEDGER_EVICTIONS_TOTAL,
+                    "Entries at rest that were forgotten to make room.",
+                ),
+            )?,
+            client_connections: add(
+                r,
+                IntGauge::new(names::CLIENT_CONNECTIONS, "Client connections that are open."),
+            )?,
+            client_connections_refused: add(
+                r,
+                IntCounter::new(
+                    names::CLIENT_CONNECTIONS_REFUSED_TOTAL,
+                    "Client connections closed at once because of limits.max_connections.",
+                ),
+            )?,
+            requests_in_flight: add(
+                r,
+                IntGauge::new(
+                    names::REQUESTS_IN_FLIGHT,
+                    "Requests between their head and the end of their answer.",
+                ),
+            )?,
+            reload_successful: add(
+                r,
+                IntGauge::new(
+                    names::CONFIG_LAST_RELOAD_SUCCESSFUL,
+                    "1 if the newest text of the configuration is in force, 0 if it was refused.",
+                ),
+            )?,
+            reload_success_timestamp: add(
+                r,
+                Gauge::new(
+                    names::CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP_SECONDS,
+                    "When the configuration in force was taken, in seconds since 1970.",
+                ),
+            )?,
+            ready: add(
+                r,
+                IntGauge::new(names::READY, "1 while guarded writes are judged, 0 while they are refused."),
+            )?,
+            registry: registry.clone(),
+        };
+        let build = add(
+            r,
+            GaugeVec::new(Opts::new(names::BUILD_INFO, "Always 1; the label names the build."), &["version"]),
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        registry.register(Box::new(process))?;
+        // The one store there is, so that its series exists before the first error.
+        metrics.ledger_errors.with_label_values(&["memory"]);
+        Ok(metrics)
+    }
+
+    /// The handles of a route.
+    pub fn route(&self, route: &Arc<str>) -> RouteMetrics {
+        let label = &[&**route];
+        let answered =
+            |method: &Method| self.requests.with_label_values(&[&**route, method_label(method), "answered"]);
+        RouteMetrics {
+            answered: [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::PATCH, Method::DELETE]
+                .each_ref()
+                .map(answered),
+            requests: self.requests.clone(),
+            conflicts: self.conflicts.clone(),
+            unknown_outcomes: self.unknown_outcomes.clone(),
+            overrides: self.overrides.with_label_values(label),
+            writes_in_flight: self.writes_in_flight.with_label_values(label),
+            writes_waiting: self.writes_waiting.with_label_values(label),
+            request_duration: self.request_duration.with_label_values(label),
+            upstream_duration: self.upstream_duration.with_label_values(label),
+            read_to_write: self.read_to_write.with_label_values(label),
+            bypass_writes: self.bypass_writes.with_label_values(label),
+            route: route.clone(),
+        }
+    }
+
+    /// The gauge of an upstream's connections.
+    pub fn origin_connections(&self, upstream: &str) -> IntGauge {
+        self.origin_connections.with_label_values(&[upstream])
+    }
+
+    /// A step of the ledger failed.
+    pub fn ledger_failed(&self, store: &str) {
+        self.ledger_errors.with_label_values(&[store]).inc();
+    }
+
+    /// The text that Prometheus scrapes (exposition format 0.0.4).
+    ///
+    /// # Errors
+    /// If a metric cannot be written down: a bug in it.
+    pub fn exposition(&self) -> prometheus::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+impl RouteMetrics {
+    /// A request ended; `outcome` is one of [`names::OUTCOMES`].
+    pub fn ended(&self, method: &Method, outcome: &'static str) {
+        let common = match *method {
+            Method::GET => Some(0),
+            Method::HEAD => Some(1),
+            Method::PUT => Some(2),
+            Method::POST => Some(3),
+            Method::PATCH => Some(4),
+            Method::DELETE => Some(5),
+            _ => None,
+        };
+        match common.filter(|_| outcome == "answered").and_then(|i| self.answered.get::<usize>(i)) {
+            Some(counter) => counter.inc(),
+            None => self.requests.with_label_values(&[&*self.route, method_label(method), outcome]).inc(),
+        }
+    }
+
+    /// A conflict; `mode` is `enforce` or `observe`.
+    pub fn conflict(&self, kind: &'static str, mode: &'static str) {
+        self.conflicts.with_label_values(&[&*self.route, kind, mode]).inc();
+    }
+
+    /// A forwarded write's outcome is unknown; `cause` is one of [`names::UNKNOWN_CAUSES`].
+    pub fn unknown_outcome(&self, cause: &'static str) {
+        self.unknown_outcomes.with_label_values(&[&*self.route, cause]).inc();
+    }
+}
+
+fn add<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    made: prometheus::Result<C>,
+) -> prometheus::Result<C> {
+    let metric = made?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn buckets(name: &str, help: &str, buckets: &[f64]) -> HistogramOpts {
+    HistogramOpts::new(name, help).buckets(buckets.to_vec())
+}

@@ -1,0 +1,72 @@
+//! How long ago a version was last read: for `read_to_write_seconds`, in bounded memory.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::request::version_tag::{ResourceKey, Version};
+
+/// A fixed table of the last reads. Resources that meet in one slot overwrite each other; a look-up
+/// that finds another one finds nothing, so a figure is missed now and then and never wrong by more
+/// than the table's clock.
+pub struct RecentReads {
+    began: Instant,
+    slots: Box<[AtomicU64]>,
+}
+
+/// Half a mebibyte: enough for the reads of a busy minute.
+const SLOTS: usize = 1 << 16;
+/// The low bits of a slot: milliseconds since the table began, enough for 34 years.
+const TIME_BITS: u32 = 40;
+
+impl RecentReads {
+    /// An empty table.
+    pub fn new() -> Self {
+        RecentReads { began: Instant::now(), slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    /// A read was stamped with this version.
+    pub fn note(&self, key: ResourceKey, version: Version) {
+        if let Some((slot, check)) = self.slot(key, version) {
+            slot.store(check << TIME_BITS | self.now().max(1), Ordering::Relaxed);
+        }
+    }
+
+    /// How long ago this version was last read, if that is still known.
+    pub fn age(&self, key: ResourceKey, version: Version) -> Option<Duration> {
+        let (slot, check) = self.slot(key, version)?;
+        let found = slot.load(Ordering::Relaxed);
+        let at = found & ((1 << TIME_BITS) - 1);
+        (found >> TIME_BITS == check && at > 0).then(|| Duration::from_millis(self.now().saturating_sub(at)))
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash choose a slot")]
+    fn slot(&self, key: ResourceKey, version: Version) -> Option<(&AtomicU64, u64)> {
+        // Spread the version over the word, so that neighbours differ in the check too.
+        let mixed = key.0 ^ version.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Some((self.slots.get(mixed as usize % SLOTS)?, mixed >> TIME_BITS))
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX) & ((1 << TIME_BITS) - 1)
+    }
+}
+
+impl Default for RecentReads {
+    fn default() -> Self {
+        RecentReads::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_version_that_was_read_has_an_age() {
+        let reads = RecentReads::new();
+        reads.note(ResourceKey(5), Version(9));
+        assert!(reads.age(ResourceKey(5), Version(9)).is_some());
+        assert_eq!(reads.age(ResourceKey(5), Version(10)), None);
+        assert_eq!(reads.age(ResourceKey(6), Version(9)), None);
+    }
+}
