@@ -3,9 +3,11 @@
 //!
 //! Nothing here is used by the proxy itself, and the clients know nothing of it but its answers.
 
-#[cfg(test)]
+mod account;
 mod connection;
+mod honest_client;
 pub mod legacy_api;
+pub mod storm;
 
 #[cfg(test)]
 mod tests;

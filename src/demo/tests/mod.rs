@@ -1,6 +1,8 @@
 //! The demonstration is honest: the API loses updates as it says, and an account is true.
 
 mod legacy_api;
+mod storm;
+mod toy_guard;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
