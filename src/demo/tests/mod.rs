@@ -1,6 +1,7 @@
 //! The demonstration is honest: the API loses updates as it says, and an account is true.
 
 mod legacy_api;
+mod show;
 mod storm;
 mod toy_guard;
 
