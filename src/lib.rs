@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 pub mod config;
 pub mod decide;
+pub mod demo;
 pub mod identify;
 pub mod ledger;
 pub mod proxy;
