@@ -1,5 +1,6 @@
 //! ifmatch
 #![forbid(unsafe_code)]
+pub mod admin;
 pub mod config;
 pub mod decide;
 pub mod demo;
@@ -8,3 +9,4 @@ pub mod ledger;
 pub mod proxy;
 pub mod report;
 pub mod request;
+pub mod server;

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::in_flight::Counter;
 use super::origin::pool::Pool;
-use crate::config::checked::{Config, Limits, Route, Server};
+use crate::config::checked::{Config, Ledger, Limits, Route, Server};
 use crate::identify::route_table::RouteTable;
 use crate::ledger::memory::{LedgerLimits, MemoryLedger};
 use crate::report::journal::Journal;
@@ -42,6 +42,8 @@ pub struct Live {
     pub server: Server,
     /// `[limits]`
     pub limits: Limits,
+    /// `[ledger]`; only the one of the start counts.
+    pub ledger: Ledger,
     /// The routes.
     pub routes: RouteTable<Arc<LiveRoute>>,
     /// For requests that no route matches.
@@ -101,6 +103,22 @@ impl Gateway {
         let before = self.live.load();
         self.live.store(Arc::new(Live::new(config, &self.ledger, &self.metrics, Some(&before))));
         self.told_of_reload(true);
+    }
+
+    /// The sections of a configuration that differ from those in force and only count at start.
+    pub fn needs_restart(&self, config: &Config) -> Vec<&'static str> {
+        let live = self.live.load();
+        let (now, new) = (&live.server, &config.server);
+        let changes = [
+            ("server.listen", now.listen != new.listen),
+            ("server.admin", now.admin != new.admin),
+            ("server.workers", now.workers != new.workers),
+            ("server.shutdown_delay", now.shutdown_delay != new.shutdown_delay),
+            ("server.drain_timeout", now.drain_timeout != new.drain_timeout),
+            ("server.conflicts_kept", now.conflicts_kept != new.conflicts_kept),
+            ("ledger", live.ledger != config.ledger),
+        ];
+        changes.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }
 
     /// Notes whether the newest text of the configuration is in force.
@@ -168,6 +186,7 @@ impl Live {
             routes: config.routes.map(live_route),
             server: config.server,
             limits: config.limits,
+            ledger: config.ledger,
             no_route: Arc::new(metrics.route(&"none".into())),
             pools,
         }
