@@ -1,2 +1,3 @@
-//! rules
-fn main() {}
+//! The rules that need no network: configurations, and whatever else is pure.
+
+mod bad_config;

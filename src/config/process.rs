@@ -1,0 +1,113 @@
+//! `[server]`, `[limits]` and `[ledger]`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::checked::{Ledger, Limits, Server, XForwarded};
+use super::reader::{Empty, Table, Value};
+use super::values::{Mistake, pseudonym, socket_address};
+
+/// Reads `[server]`.
+pub(super) fn server(table: &Table<'_>) -> Option<Server> {
+    let listen = table.read("listen", addresses);
+    let admin = table.read("admin", |value| or_off(value, |value| value.parsed(socket_address)));
+    let workers = table.count("workers");
+    let shutdown_delay = table.span("shutdown_delay");
+    let drain_timeout = table.span("drain_timeout");
+    let access_log = table.flag("access_log");
+    let conflicts_kept = table.count("conflicts_kept");
+    let via = table.read("via", |value| or_off(value, |value| value.parsed(pseudonym)));
+    let x_forwarded = table.read("x_forwarded", |value| {
+        value.choice(&[
+            ("append", XForwarded::Append),
+            ("replace", XForwarded::Replace),
+            ("off", XForwarded::Off),
+        ])
+    });
+    let server = Server {
+        listen: listen?,
+        admin: admin?,
+        workers: workers?,
+        shutdown_delay: shutdown_delay?,
+        drain_timeout: drain_timeout?,
+        access_log: access_log?,
+        conflicts_kept: conflicts_kept?,
+        via: via?,
+        x_forwarded: x_forwarded?,
+    };
+    match shared_address(&server) {
+        None => Some(server),
+        Some(mistake) => match table.given("admin").or_else(|| table.given("listen")) {
+            Some(value) => value.tell(mistake),
+            None => None,
+        },
+    }
+}
+
+fn addresses(value: &Value<'_>) -> Option<Vec<SocketAddr>> {
+    if value.is_list() {
+        value.list(Empty::Refused, |element| element.parsed(socket_address))
+    } else {
+        value.parsed(socket_address).map(|address| vec![address])
+    }
+}
+
+fn or_off<T>(value: &Value<'_>, take: impl FnOnce(&Value<'_>) -> Option<T>) -> Option<Option<T>> {
+    if value.text()? == "off" { Some(None) } else { take(value).map(Some) }
+}
+
+/// Whether the admin listener would be the public one, or could not be opened beside it. Port 0 is
+/// another port each time.
+pub(super) fn shared_address(server: &Server) -> Option<Mistake> {
+    let admin = server.admin?;
+    let meets = |listen: &SocketAddr| {
+        let same_host = listen.ip() == admin.ip()
+            || (listen.is_ipv4() == admin.is_ipv4()
+                && (listen.ip().is_unspecified() || admin.ip().is_unspecified()));
+        admin.port() != 0 && listen.port() == admin.port() && same_host
+    };
+    let public = server.listen.iter().find(|listen| meets(listen))?;
+    let found = format!("admin = \"{admin}\" and listen = \"{public}\" are one address");
+    Some(Mistake::found(found).expected("an address of its own for admin, or \"off\""))
+}
+
+/// Reads `[limits]`.
+pub(super) fn limits(table: &Table<'_>) -> Option<Limits> {
+    let max_connections = table.count("max_connections");
+    let max_requests_in_flight = table.count("max_requests_in_flight");
+    let max_header_bytes = table.size("max_header_bytes");
+    let max_header_count = table.count("max_header_count");
+    let idle_timeout = table.span("idle_timeout");
+    let body_idle_timeout = table.span("body_idle_timeout");
+    Some(Limits {
+        max_connections: max_connections?,
+        max_requests_in_flight: max_requests_in_flight?,
+        max_header_bytes: max_header_bytes?,
+        max_header_count: max_header_count?,
+        idle_timeout: idle_timeout?,
+        body_idle_timeout: body_idle_timeout?,
+    })
+}
+
+/// Reads `[ledger]`.
+pub(super) fn ledger(table: &Table<'_>) -> Option<Ledger> {
+    let store = table.read("store", |value| value.choice(&[("memory", ())]));
+    let max_resources = table.count("max_resources");
+    let state_file = table.read_if_given("state_file", |value| value.parsed(file));
+    let settle = table.span("settle");
+    store?;
+    Some(Ledger { max_resources: max_resources?, state_file: state_file?, settle: settle? })
+}
+
+fn file(text: &str) -> Result<PathBuf, Mistake> {
+    let found = if text.is_empty() {
+        "\"\" is empty"
+    } else if text.ends_with('/') {
+        "a directory"
+    } else if text.contains('\0') {
+        "a path with a NUL in it"
+    } else {
+        return Ok(PathBuf::from(text));
+    };
+    Err(Mistake::found(found))
+}
