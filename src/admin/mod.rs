@@ -42,7 +42,8 @@ impl ServerApp for Admin {
             let answer = answer(&gateway, &request);
             async move { Ok::<_, Infallible>(answer) }
         });
-        let served = http_builder(HEADER_BYTES, HEADERS, IDLE).serve_connection(TokioIo::new(stream), service).await;
+        let served =
+            http_builder(HEADER_BYTES, HEADERS, IDLE).serve_connection(TokioIo::new(stream), service).await;
         if let Err(error) = served {
             tracing::debug!(%error, "a connection to the admin listener ended");
         }
@@ -54,11 +55,13 @@ const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 /// Prometheus refuses a scrape without it.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
-const PATHS: &str = "ifmatch admin\n\n/metrics\n/livez\n/readyz\n/conflicts?limit=N\n/resources?path=PATH&host=HOST\n";
+const PATHS: &str =
+    "ifmatch admin\n\n/metrics\n/livez\n/readyz\n/conflicts?limit=N\n/resources?path=PATH&host=HOST\n";
 
 fn answer(gateway: &Gateway, request: &Request<Incoming>) -> Response<AnswerBody> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD are understood here\n");
+        let mut refused =
+            plain(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD are understood here\n");
         refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         return refused;
     }
@@ -67,14 +70,20 @@ fn answer(gateway: &Gateway, request: &Request<Incoming>) -> Response<AnswerBody
         "/" => plain(StatusCode::OK, TEXT, PATHS),
         "/livez" => plain(StatusCode::OK, TEXT, "ok\n"),
         "/readyz" if gateway.is_ready() => plain(StatusCode::OK, TEXT, "ok\n"),
-        "/readyz" => plain(StatusCode::SERVICE_UNAVAILABLE, TEXT, "starting or stopping: writes are not judged\n"),
+        "/readyz" => {
+            plain(StatusCode::SERVICE_UNAVAILABLE, TEXT, "starting or stopping: writes are not judged\n")
+        }
         "/metrics" => {
             gateway.refresh_gauges();
             match gateway.metrics.exposition() {
                 Ok(text) => plain(StatusCode::OK, EXPOSITION, text),
                 Err(error) => {
                     tracing::error!(%error, "the metrics cannot be written down");
-                    plain(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the metrics cannot be written down; see the log\n")
+                    plain(
+                        StatusCode::INTERNAL_SERVER_ERROR,
+                        TEXT,
+                        "the metrics cannot be written down; see the log\n",
+                    )
                 }
             }
         }
@@ -89,7 +98,10 @@ fn conflicts(gateway: &Gateway, asked: &str) -> Response<AnswerBody> {
         None => usize::MAX,
         Some(Ok(limit)) => limit,
         Some(Err(_)) => {
-            return json(StatusCode::BAD_REQUEST, &json!({ "error": "limit is not a number; expected one like limit=20" }));
+            return json(
+                StatusCode::BAD_REQUEST,
+                &json!({ "error": "limit is not a number; expected one like limit=20" }),
+            );
         }
     };
     json(StatusCode::OK, &json!({ "conflicts": gateway.journal.newest_first(limit) }))
@@ -97,14 +109,21 @@ fn conflicts(gateway: &Gateway, asked: &str) -> Response<AnswerBody> {
 
 fn resources(gateway: &Gateway, asked: &str) -> Response<AnswerBody> {
     let Some(target) = query::values(asked, "path").next() else {
-        return json(StatusCode::BAD_REQUEST, &json!({ "error": "no path; expected one like /resources?path=/orders/17" }));
+        return json(
+            StatusCode::BAD_REQUEST,
+            &json!({ "error": "no path; expected one like /resources?path=/orders/17" }),
+        );
     };
     let host = query::values(asked, "host").next();
-    let (path, in_target) = target.split_once('?').map_or((&*target, None), |(path, query)| (path, Some(query)));
+    let (path, in_target) =
+        target.split_once('?').map_or((&*target, None), |(path, query)| (path, Some(query)));
     let parsed = TargetPath::parse(path);
     let live = gateway.live.load();
     let Some(route) = live.routes.find(host.as_deref(), &parsed) else {
-        return json(StatusCode::NOT_FOUND, &json!({ "error": "no route matches this path", "path": target }));
+        return json(
+            StatusCode::NOT_FOUND,
+            &json!({ "error": "no route matches this path", "path": target }),
+        );
     };
     let policy = &route.route.policy;
     if !policy.is_managed() {
@@ -124,7 +143,10 @@ fn resources(gateway: &Gateway, asked: &str) -> Response<AnswerBody> {
             });
             json(StatusCode::OK, &told)
         }
-        Err(no_name) => json(StatusCode::BAD_REQUEST, &json!({ "error": format!("the path has {no_name}"), "path": target })),
+        Err(no_name) => json(
+            StatusCode::BAD_REQUEST,
+            &json!({ "error": format!("the path has {no_name}"), "path": target }),
+        ),
     }
 }
 
@@ -135,7 +157,11 @@ fn json(status: StatusCode, value: &impl Serialize) -> Response<AnswerBody> {
     }
 }
 
-fn plain(status: StatusCode, media_type: &'static str, body: impl Into<bytes::Bytes>) -> Response<AnswerBody> {
+fn plain(
+    status: StatusCode,
+    media_type: &'static str,
+    body: impl Into<bytes::Bytes>,
+) -> Response<AnswerBody> {
     let mut answer = Response::new(AnswerBody::fixed(body));
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));

@@ -52,9 +52,14 @@ impl std::fmt::Display for CannotStart {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             CannotStart::Bind { address, reason } => {
-                write!(f, "cannot listen on {address}: {reason}; stop whatever uses it, or choose another address")
+                write!(
+                    f,
+                    "cannot listen on {address}: {reason}; stop whatever uses it, or choose another address"
+                )
             }
-            CannotStart::Metrics(error) => write!(f, "cannot register the metrics: {error}; this is a bug in ifmatch"),
+            CannotStart::Metrics(error) => {
+                write!(f, "cannot register the metrics: {error}; this is a bug in ifmatch")
+            }
         }
     }
 }
@@ -99,7 +104,13 @@ impl Bound {
         let (close, closing) = watch::channel(false);
         let mut server = Server::new_with_opt_and_conf(None, self.conf());
         server.bootstrap();
-        server.add_service(OnSockets::new("proxy", Proxy::new(self.gateway.clone()), self.public, closing.clone(), None));
+        server.add_service(OnSockets::new(
+            "proxy",
+            Proxy::new(self.gateway.clone()),
+            self.public,
+            closing.clone(),
+            None,
+        ));
         if let Some(sockets) = self.admin {
             // Answers to the very end, so that readiness can fail and the drain can be watched.
             let (keep, open) = watch::channel(false);

@@ -75,7 +75,9 @@ impl BackgroundService for Reload {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         let mut hangup = match signal(SignalKind::hangup()) {
             Ok(hangup) => hangup,
-            Err(error) => return tracing::error!(%error, "cannot listen for SIGHUP; the configuration is not read again"),
+            Err(error) => {
+                return tracing::error!(%error, "cannot listen for SIGHUP; the configuration is not read again");
+            }
         };
         loop {
             tokio::select! {

@@ -11,7 +11,6 @@ use pingora::apps::ServerApp;
 use pingora::listeners::ListenerConfig;
 use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::server::{Fds, ListenFds, ShutdownWatch};
-use pingora::services::Service as _;
 use pingora::services::listening::Service;
 use tokio::sync::watch;
 
@@ -37,7 +36,8 @@ impl Sockets {
                 let actual = listener.local_addr()?;
                 Ok((listener, actual))
             };
-            let (listener, actual) = listen().map_err(|reason| CannotStart::Bind { address: *address, reason })?;
+            let (listener, actual) =
+                listen().map_err(|reason| CannotStart::Bind { address: *address, reason })?;
             bound.listeners.push(listener);
             bound.addresses.push(actual);
         }
@@ -61,7 +61,13 @@ pub struct OnSockets<A> {
 
 impl<A> OnSockets<A> {
     /// A service that stops accepting when `closing` turns true.
-    pub fn new(name: &str, app: A, sockets: Sockets, closing: ShutdownWatch, keep: Option<watch::Sender<bool>>) -> Self {
+    pub fn new(
+        name: &str,
+        app: A,
+        sockets: Sockets,
+        closing: ShutdownWatch,
+        keep: Option<watch::Sender<bool>>,
+    ) -> Self {
         /// Enough for hyper's own buffer to be filled from; the default of 64 KiB would be kept for
         /// the life of every idle connection.
         const READ: usize = 4096;
@@ -71,7 +77,8 @@ impl<A> OnSockets<A> {
         let mut fds = Fds::new();
         for (listener, address) in sockets.listeners.into_iter().zip(sockets.addresses) {
             fds.add(address.to_string(), listener.into_raw_fd());
-            let listener = ListenerConfig::tcp(address.to_string()).l4_buffer(L4BufferSettings::new(READ, WRITE));
+            let listener =
+                ListenerConfig::tcp(address.to_string()).l4_buffer(L4BufferSettings::new(READ, WRITE));
             service.add_listener(listener);
         }
         OnSockets { service, sockets: Arc::new(Mutex::new(fds)), closing, _keep: keep }
@@ -80,7 +87,12 @@ impl<A> OnSockets<A> {
 
 #[async_trait]
 impl<A: ServerApp + Send + Sync + 'static> pingora::services::Service for OnSockets<A> {
-    async fn start_service(&mut self, _inherited: Option<ListenFds>, _shutdown: ShutdownWatch, listeners_per_fd: usize) {
+    async fn start_service(
+        &mut self,
+        _inherited: Option<ListenFds>,
+        _shutdown: ShutdownWatch,
+        listeners_per_fd: usize,
+    ) {
         self.service.start_service(Some(self.sockets.clone()), self.closing.clone(), listeners_per_fd).await;
     }
 
