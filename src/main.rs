@@ -2,8 +2,13 @@
 use std::path::PathBuf;
 fn main() {
     let filter = tracing_subscriber::EnvFilter::new("info,pingora_core=warn");
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
-    let file = PathBuf::from(std::env::args().last().unwrap_or_default());
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let file = PathBuf::from(std::env::args().next_back().unwrap_or_default());
     match ifmatch::config::load(&file) {
         Ok(config) => match ifmatch::server::Bound::new(config, Some(file)) {
             Ok(bound) => {

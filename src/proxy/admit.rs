@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use http::request::Parts;
 
+use super::ask::{Ask, Named};
 use super::changes;
-use super::handle::{Ask, Named};
 use crate::decide::claim::{Claim, HoldMode, Patience, Probe, VersionCondition, claim};
 use crate::decide::policy::{Mode, Overlap};
 use crate::decide::verdict::{Refusal, RefusalKind, say};

@@ -3,7 +3,7 @@
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri, header};
 
-use super::handle::Ask;
+use super::ask::Ask;
 use super::write::DESTINATION;
 use crate::decide::claim::HoldMode;
 use crate::decide::policy::AlsoChanges;

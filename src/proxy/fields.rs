@@ -135,7 +135,8 @@ fn nominated(fields: &HeaderMap) -> impl Iterator<Item = &str> {
 
 /// RFC 9110 section 7.6.3: the protocol that the message came in, and who passed it on.
 fn append_via(sent: &mut HeaderMap, server: &Server) {
-    let via = server.via.as_ref().and_then(|name| HeaderValue::try_from([b"1.1 ", name.as_bytes()].concat()).ok());
+    let via =
+        server.via.as_ref().and_then(|name| HeaderValue::try_from([b"1.1 ", name.as_bytes()].concat()).ok());
     if let Some(via) = via {
         sent.append(header::VIA, via);
     }

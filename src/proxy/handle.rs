@@ -3,129 +3,26 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body;
 use hyper::body::Incoming;
 
+use super::ask::{Ask, Named};
 use super::body::{AnswerBody, drain_request};
-use super::gateway::{Gateway, Live, LiveRoute};
-use super::in_flight::InFlight;
+use super::form::{Form, read_form};
+use super::gateway::{Gateway, Live};
 use super::refuse::refuse;
 use super::target::Target;
 use super::{admit, pass, read, write};
-use crate::decide::policy::{Mode, Principal, RoutePolicy, StatusMapping};
+use crate::decide::policy::{Mode, StatusMapping};
 use crate::decide::verdict::{Refusal, RefusalKind, say};
 use crate::identify::query;
 use crate::identify::resource_id::ResourceId;
-use crate::report::journal::Conflict;
 use crate::report::request_report::{AccessLog, RequestReport};
 use crate::request::method::{Effect, OVERRIDE_PARAMETER, overrides_in_fields};
-use crate::request::version_tag::{ResourceKey, VersionTag};
-
-/// A request that has found its route.
-pub struct Ask {
-    /// What all requests share.
-    pub gateway: Arc<Gateway>,
-    /// The configuration that it began with.
-    pub live: Arc<Live>,
-    /// Its route.
-    pub route: Arc<LiveRoute>,
-    /// Its method.
-    pub method: Method,
-    /// Its target.
-    pub target: Target,
-    /// Its client.
-    pub peer: Option<SocketAddr>,
-    /// Counts it as in flight.
-    pub in_flight: Arc<InFlight>,
-}
-
-/// A resource, named.
-pub struct Named {
-    /// For people.
-    pub id: ResourceId,
-    /// For the ledger.
-    pub key: ResourceKey,
-}
-
-impl Ask {
-    /// Its route's policy.
-    pub fn policy(&self) -> &RoutePolicy {
-        &self.route.route.policy
-    }
-
-    /// The answer that a refusal makes; a conflict is counted, kept and logged.
-    pub fn refuse(
-        &self,
-        fields: &HeaderMap,
-        resource: Option<&Named>,
-        refusal: &Refusal,
-    ) -> Response<AnswerBody> {
-        self.note_conflict(fields, resource, refusal);
-        let current = resource
-            .filter(|_| self.policy().reveal == crate::decide::policy::Reveal::CurrentTag)
-            .filter(|_| refusal.kind == RefusalKind::PreconditionFailed)
-            .map(|named| {
-                let ledger = &self.gateway.ledger;
-                let version = ledger.version(named.key, self.route.whole);
-                VersionTag::new(ledger.incarnation(), named.key, version, ledger.variant(&[b"current"]))
-            });
-        refuse(refusal, self.policy().statuses, self.target.spelled.path(), current)
-    }
-
-    /// Counts, keeps and logs a conflict, refused or only observed.
-    pub fn note_conflict(&self, fields: &HeaderMap, resource: Option<&Named>, refusal: &Refusal) {
-        if !refusal.kind.is_conflict() {
-            return;
-        }
-        let mode = if self.policy().mode == Mode::Observe { "observe" } else { "enforce" };
-        let kind = refusal.kind.name();
-        self.route.metrics.conflict(kind, mode);
-        let conflict = Conflict {
-            time: std::time::SystemTime::now(),
-            route: self.policy().name.clone(),
-            resource: resource.map_or_else(|| self.target.path.routed(), |named| named.id.to_string()),
-            kind,
-            status: refusal.kind.status(self.policy().statuses).as_u16(),
-            method: self.method.to_string(),
-            mode,
-            client: format!("{:016x}", self.client_id(fields)),
-        };
-        tracing::warn!(
-            target: "ifmatch::conflict",
-            route = &*conflict.route,
-            resource = conflict.resource,
-            kind,
-            status = conflict.status,
-            method = conflict.method,
-            mode,
-            client = conflict.client,
-            "conflict"
-        );
-        self.gateway.journal.add(conflict);
-    }
-
-    fn client_id(&self, fields: &HeaderMap) -> u64 {
-        let stated = match &self.policy().principal {
-            Some(Principal::Header(name)) => fields.get(name).map(|value| value.as_bytes().to_vec()),
-            Some(Principal::Cookie(name)) => cookie(fields, name).map(Vec::from),
-            None => None,
-        };
-        let address = || self.peer.map(|peer| peer.ip().to_string().into_bytes()).unwrap_or_default();
-        self.gateway.ledger.client_id(&stated.unwrap_or_else(address))
-    }
-}
-
-fn cookie<'f>(fields: &'f HeaderMap, name: &str) -> Option<&'f [u8]> {
-    fields
-        .get_all(header::COOKIE)
-        .into_iter()
-        .flat_map(|line| line.as_bytes().split(|b| *b == b';'))
-        .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-        .next()
-}
 
 /// Answers one request. Never fails: every trouble is an answer.
 pub async fn handle(
@@ -184,7 +81,7 @@ pub async fn handle(
 
 /// Why a request goes nowhere; `None` is the question about the server as a whole.
 fn no_way(parts: &Parts, target: Option<Refusal>, found: bool, entered: bool) -> Option<Refusal> {
-    const SOON: std::time::Duration = std::time::Duration::from_secs(1);
+    const SOON: Duration = Duration::from_secs(1);
     match target {
         Some(_) if parts.method == Method::OPTIONS && parts.uri.path() == "*" => None,
         Some(refusal) => Some(refusal),
@@ -267,71 +164,13 @@ fn refused(
 /// A refused request's body is read and dropped so that the connection stays usable; where the client
 /// waits for 100 (Continue) it will not send one, and the connection is closed instead.
 pub fn settle_unread_body(parts: &Parts, body: Incoming, answer: &mut Response<AnswerBody>, live: &Live) {
-    if http_body::Body::is_end_stream(&body) {
+    if body.is_end_stream() {
         return;
     }
     if parts.headers.contains_key(header::EXPECT) {
-        answer.headers_mut().insert(header::CONNECTION, http::HeaderValue::from_static("close"));
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     } else {
         drain_request(body, live.limits.body_idle_timeout);
-    }
-}
-
-/// A request's body, which a form that may hold a method override is read from.
-pub enum Form {
-    /// Not read.
-    Unread(Incoming),
-    /// Read whole.
-    Read(Vec<u8>),
-}
-
-impl Form {
-    fn overrides(&self) -> Vec<Vec<u8>> {
-        match self {
-            Form::Unread(_) => Vec::new(),
-            Form::Read(bytes) => {
-                let text = String::from_utf8_lossy(bytes);
-                query::values(&text, OVERRIDE_PARAMETER)
-                    .map(|value| value.into_owned().into_bytes())
-                    .collect()
-            }
-        }
-    }
-
-    fn into_outgoing(self, silence: std::time::Duration) -> super::body::OutgoingBody {
-        match self {
-            Form::Unread(body) => super::body::OutgoingBody::from_client(body, silence),
-            Form::Read(bytes) => super::body::OutgoingBody::fixed(bytes.into()),
-        }
-    }
-}
-
-/// Reads a URL-encoded form that was sent with POST: some frameworks take the method from it. The
-/// request goes on unchanged, byte for byte.
-async fn read_form(ask: &Ask, parts: &Parts, body: Incoming) -> Result<Form, Refusal> {
-    const FORM: &[u8] = b"application/x-www-form-urlencoded";
-    let essence = |value: &http::HeaderValue| {
-        value
-            .as_bytes()
-            .split(|b| *b == b';')
-            .next()
-            .is_some_and(|t| t.trim_ascii().eq_ignore_ascii_case(FORM))
-    };
-    let is_form = parts.headers.get_all(header::CONTENT_TYPE).iter().any(essence);
-    if ask.method != Method::POST || !is_form || http_body::Body::is_end_stream(&body) {
-        return Ok(Form::Unread(body));
-    }
-    let limit = ask.route.route.body_limit;
-    let outgoing = super::body::OutgoingBody::from_client(body, ask.live.limits.body_idle_timeout);
-    match super::body::read_to_end(outgoing, limit).await {
-        Ok(Some(bytes)) => Ok(Form::Read(bytes)),
-        Ok(None) => Err(Refusal::new(
-            RefusalKind::ContentTooLarge,
-            format!(
-                "This form is longer than the {limit} bytes that the gateway reads to learn its method. Send less."
-            ),
-        )),
-        Err(_) => Err(say::ambiguous("a body that ended early beside it")),
     }
 }
 

@@ -5,9 +5,11 @@
 //! here is what they need to be carried out.
 
 pub mod admit;
+pub mod ask;
 pub mod body;
 pub mod changes;
 pub mod fields;
+pub mod form;
 pub mod gateway;
 pub mod handle;
 pub mod in_flight;

@@ -8,9 +8,9 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
+use super::ask::Ask;
 use super::body::{AnswerBody, ContinueGate, OriginBody, OutgoingBody};
 use super::fields::{RequestEdit, to_client, to_origin, upgrade_of};
-use super::handle::Ask;
 use super::in_flight::InFlight;
 use super::origin::exchange::{NoAnswer, exchange};
 use crate::decide::outcome::WriteEnd;

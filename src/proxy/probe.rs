@@ -7,9 +7,9 @@ use http::request::Parts;
 use http::{HeaderName, Method, Request, Response, StatusCode, Version, header};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use super::ask::Ask;
 use super::body::{OriginBody, OutgoingBody};
 use super::fields::{RequestEdit, to_origin};
-use super::handle::Ask;
 use super::origin::exchange::{NoAnswer, exchange};
 use super::representation::{date, last_modified};
 use crate::decide::claim::Shown;

@@ -6,8 +6,8 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::body::Incoming;
 
+use super::ask::{Ask, Named};
 use super::body::{AnswerBody, OriginBody, OutgoingBody};
-use super::handle::{Ask, Named};
 use super::origin::exchange::{NoAnswer, exchange};
 use super::pass::{log_no_answer, onward, send_read, to_answer, unanswered};
 use super::representation::{last_modified, variant};

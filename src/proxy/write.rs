@@ -10,9 +10,9 @@ use siphasher::sip128::SipHasher13;
 use tokio::sync::oneshot;
 
 use super::admit::Admitted;
+use super::ask::{Ask, Named};
 use super::body::{AnswerBody, OriginBody, OutgoingBody, SharedDigest};
 use super::changes;
-use super::handle::{Ask, Named};
 use super::origin::exchange::exchange;
 use super::pass::{log_no_answer, onward, to_answer, unanswered};
 use super::probe;

@@ -1,0 +1,120 @@
+//! A request that has found its route, and what every way of answering it needs.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Response, header};
+
+use super::body::AnswerBody;
+use super::gateway::{Gateway, Live, LiveRoute};
+use super::in_flight::InFlight;
+use super::refuse::refuse;
+use super::target::Target;
+use crate::decide::policy::{Mode, Principal, Reveal, RoutePolicy};
+use crate::decide::verdict::{Refusal, RefusalKind};
+use crate::identify::resource_id::ResourceId;
+use crate::report::journal::Conflict;
+use crate::request::version_tag::{ResourceKey, VersionTag};
+
+/// A request that has found its route.
+pub struct Ask {
+    /// What all requests share.
+    pub gateway: Arc<Gateway>,
+    /// The configuration that it began with.
+    pub live: Arc<Live>,
+    /// Its route.
+    pub route: Arc<LiveRoute>,
+    /// Its method.
+    pub method: Method,
+    /// Its target.
+    pub target: Target,
+    /// Its client.
+    pub peer: Option<SocketAddr>,
+    /// Counts it as in flight.
+    pub in_flight: Arc<InFlight>,
+}
+
+/// A resource, named.
+pub struct Named {
+    /// For people.
+    pub id: ResourceId,
+    /// For the ledger.
+    pub key: ResourceKey,
+}
+
+impl Ask {
+    /// Its route's policy.
+    pub fn policy(&self) -> &RoutePolicy {
+        &self.route.route.policy
+    }
+
+    /// The answer that a refusal makes; a conflict is counted, kept and logged.
+    pub fn refuse(
+        &self,
+        fields: &HeaderMap,
+        resource: Option<&Named>,
+        refusal: &Refusal,
+    ) -> Response<AnswerBody> {
+        self.note_conflict(fields, resource, refusal);
+        let current = resource
+            .filter(|_| self.policy().reveal == Reveal::CurrentTag)
+            .filter(|_| refusal.kind == RefusalKind::PreconditionFailed)
+            .map(|named| {
+                let ledger = &self.gateway.ledger;
+                let version = ledger.version(named.key, self.route.whole);
+                VersionTag::new(ledger.incarnation(), named.key, version, ledger.variant(&[b"current"]))
+            });
+        refuse(refusal, self.policy().statuses, self.target.spelled.path(), current)
+    }
+
+    /// Counts, keeps and logs a conflict, refused or only observed.
+    pub fn note_conflict(&self, fields: &HeaderMap, resource: Option<&Named>, refusal: &Refusal) {
+        if !refusal.kind.is_conflict() {
+            return;
+        }
+        let mode = if self.policy().mode == Mode::Observe { "observe" } else { "enforce" };
+        let kind = refusal.kind.name();
+        self.route.metrics.conflict(kind, mode);
+        let conflict = Conflict {
+            time: std::time::SystemTime::now(),
+            route: self.policy().name.clone(),
+            resource: resource.map_or_else(|| self.target.path.routed(), |named| named.id.to_string()),
+            kind,
+            status: refusal.kind.status(self.policy().statuses).as_u16(),
+            method: self.method.to_string(),
+            mode,
+            client: format!("{:016x}", self.client_id(fields)),
+        };
+        tracing::warn!(
+            target: "ifmatch::conflict",
+            route = &*conflict.route,
+            resource = conflict.resource,
+            kind,
+            status = conflict.status,
+            method = conflict.method,
+            mode,
+            client = conflict.client,
+            "conflict"
+        );
+        self.gateway.journal.add(conflict);
+    }
+
+    fn client_id(&self, fields: &HeaderMap) -> u64 {
+        let stated = match &self.policy().principal {
+            Some(Principal::Header(name)) => fields.get(name).map(|value| value.as_bytes().to_vec()),
+            Some(Principal::Cookie(name)) => cookie(fields, name).map(Vec::from),
+            None => None,
+        };
+        let address = || self.peer.map(|peer| peer.ip().to_string().into_bytes()).unwrap_or_default();
+        self.gateway.ledger.client_id(&stated.unwrap_or_else(address))
+    }
+}
+
+fn cookie<'f>(fields: &'f HeaderMap, name: &str) -> Option<&'f [u8]> {
+    fields
+        .get_all(header::COOKIE)
+        .into_iter()
+        .flat_map(|line| line.as_bytes().split(|b| *b == b';'))
+        .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        .next()
+}

@@ -1,0 +1,77 @@
+//! Forms, which some frameworks take the method from.
+
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderValue, Method, header};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use super::ask::Ask;
+use super::body::{OutgoingBody, read_to_end};
+use crate::decide::verdict::{Refusal, RefusalKind, say};
+use crate::identify::query;
+use crate::request::method::OVERRIDE_PARAMETER;
+
+/// A request's body, which a form that may hold a method override is read from.
+pub enum Form {
+    /// Not read.
+    Unread(Incoming),
+    /// Read whole.
+    Read(Vec<u8>),
+}
+
+impl Form {
+    /// The methods that a form states.
+    pub fn overrides(&self) -> Vec<Vec<u8>> {
+        match self {
+            Form::Unread(_) => Vec::new(),
+            Form::Read(bytes) => {
+                let text = String::from_utf8_lossy(bytes);
+                query::values(&text, OVERRIDE_PARAMETER)
+                    .map(|value| value.into_owned().into_bytes())
+                    .collect()
+            }
+        }
+    }
+
+    /// The body as it goes on: unchanged, byte for byte.
+    pub fn into_outgoing(self, silence: Duration) -> OutgoingBody {
+        match self {
+            Form::Unread(body) => OutgoingBody::from_client(body, silence),
+            Form::Read(bytes) => OutgoingBody::fixed(bytes.into()),
+        }
+    }
+}
+
+/// Reads a URL-encoded form that was sent with POST: some frameworks take the method from it. The
+/// request goes on unchanged, byte for byte.
+///
+/// # Errors
+/// If it is longer than the route lets a rule read, or breaks.
+pub async fn read_form(ask: &Ask, parts: &Parts, body: Incoming) -> Result<Form, Refusal> {
+    const FORM: &[u8] = b"application/x-www-form-urlencoded";
+    let essence = |value: &HeaderValue| {
+        value
+            .as_bytes()
+            .split(|b| *b == b';')
+            .next()
+            .is_some_and(|t| t.trim_ascii().eq_ignore_ascii_case(FORM))
+    };
+    let is_form = parts.headers.get_all(header::CONTENT_TYPE).iter().any(essence);
+    if ask.method != Method::POST || !is_form || Body::is_end_stream(&body) {
+        return Ok(Form::Unread(body));
+    }
+    let limit = ask.route.route.body_limit;
+    let outgoing = OutgoingBody::from_client(body, ask.live.limits.body_idle_timeout);
+    match read_to_end(outgoing, limit).await {
+        Ok(Some(bytes)) => Ok(Form::Read(bytes)),
+        Ok(None) => Err(Refusal::new(
+            RefusalKind::ContentTooLarge,
+            format!(
+                "This form is longer than the {limit} bytes that the gateway reads to learn its method. Send less."
+            ),
+        )),
+        Err(_) => Err(say::ambiguous("a body that ended early beside it")),
+    }
+}
