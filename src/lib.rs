@@ -1,5 +1,6 @@
 //! ifmatch
 #![forbid(unsafe_code)]
+pub mod cli;
 pub mod config;
 pub mod decide;
 pub mod identify;
