@@ -246,12 +246,11 @@ pub fn fold_segment(segment: &str, fold: Fold, last: bool) -> String {
             text = text.nfkc().collect();
         }
     }
-    let trimmed = |text: &str| if fold.trailing_dots { trim_end(text).to_owned() } else { text.to_owned() };
-    text = trimmed(&text);
-    while let Some(bare) = without_format(&text).filter(|_| fold.format_suffix && last).map(trimmed)
-        && !bare.is_empty()
+    text = trim_ends(&text, fold).to_owned();
+    while let Some(stem) = without_format(&text).map(|stem| trim_ends(stem, fold))
+        && (fold.format_suffix && last && !stem.is_empty())
     {
-        text = bare;
+        text = stem.to_owned();
     }
     if fold.leading_zeros && text.len() > 1 && text.bytes().all(|b| b.is_ascii_digit()) {
         let trimmed = text.trim_start_matches('0');
@@ -271,8 +270,8 @@ fn one_sigma(c: char) -> char {
 }
 
 /// Windows drops dots and blanks at the end of a name; some frameworks trim blanks at both ends.
-fn trim_end(text: &str) -> &str {
-    text.trim_start_matches(' ').trim_end_matches(['.', ' '])
+fn trim_ends(text: &str, fold: Fold) -> &str {
+    if fold.trailing_dots { text.trim_start_matches(' ').trim_end_matches(['.', ' ']) } else { text }
 }
 
 /// Python's `int` and `\d` in several languages take the decimal digits of every script, so `/items/١`
