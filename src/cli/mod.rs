@@ -6,6 +6,7 @@
 pub mod check;
 pub mod explain;
 pub mod schema;
+mod start;
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -113,33 +114,13 @@ impl Run {
 pub fn main() -> ExitCode {
     match CommandLine::parse().command {
         Command::Run(run) => match run.read() {
-            Ok(config) => start::run(&run, config),
+            Ok(config) => start::run(run, config),
             Err(problems) => refuse(&problems),
         },
         Command::Check { file } => check::check(&file),
         Command::Explain(question) => explain::explain(&question),
         Command::Schema => schema::print(),
         Command::Demo(demo) => start::demo(&demo),
-    }
-}
-
-/// Where the program goes on once the command line is understood.
-mod start {
-    use std::process::ExitCode;
-
-    use super::{Demo, Run};
-    use crate::config::checked::Config;
-
-    /// Serves until the process is told to stop.
-    pub(super) fn run(_run: &Run, _config: Config) -> ExitCode {
-        eprintln!("ifmatch: this build has no server");
-        ExitCode::FAILURE
-    }
-
-    /// The demonstration.
-    pub(super) fn demo(_demo: &Demo) -> ExitCode {
-        eprintln!("ifmatch: this build has no demonstration");
-        ExitCode::FAILURE
     }
 }
 

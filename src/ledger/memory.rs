@@ -9,7 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use siphasher::sip::SipHasher13;
 
 use super::permit::WritePermit;
-use super::protocol::{BegunAt, Busy, Ended, Ending, Millis, Slots};
+use super::protocol::{BegunAt, Busy, Ending, Millis, Slots};
 use super::waiting::Waiting;
 use crate::decide::claim::{HoldMode, VersionCondition};
 use crate::decide::read::ReadStamp;
@@ -259,6 +259,7 @@ impl MemoryLedger {
             self.clone(),
             taken,
             write.target.key,
+            write.whole.map(|whole| whole.key),
             seconds(SystemTime::now()),
             write.read_lag,
         );
@@ -275,8 +276,10 @@ impl MemoryLedger {
                     return Err(NotBegun::Occupied { key: place.key, unsettled_for: None });
                 }
                 Some(Busy::UnsettledUntil(until)) => {
+                    // A time that is over: what is left of the hold are others, still in flight.
                     let left = Duration::from_millis(until.0.saturating_sub(self.now().0));
-                    return Err(NotBegun::Occupied { key: place.key, unsettled_for: Some(left) });
+                    let unsettled_for = Some(left).filter(|left| !left.is_zero());
+                    return Err(NotBegun::Occupied { key: place.key, unsettled_for });
                 }
             }
         }
@@ -292,9 +295,9 @@ impl MemoryLedger {
         of(key).max(whole.map_or(Version(0), of))
     }
 
-    /// When the last write that may have changed the resource began, as far as one was seen.
-    pub fn last_begun(&self, key: ResourceKey) -> Option<SystemTime> {
-        let BegunAt(at) = self.shard(key).lock().last_begun(key);
+    /// When the first write that may have changed the resource began, as far as one was seen.
+    pub fn changes_seen_since(&self, key: ResourceKey) -> Option<SystemTime> {
+        let BegunAt(at) = self.shard(key).lock().changes_seen_since(key);
         (at > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(at)))
     }
 
@@ -313,20 +316,38 @@ impl MemoryLedger {
         }
     }
 
-    /// R7: ends the hold of one place. The number is drawn in the step that publishes it.
-    pub(super) fn end(&self, place: Place, ending: HoldEnding) -> (Ended, Version) {
-        let mut slots = self.shard(place.key).lock();
-        let ending = match ending {
-            HoldEnding::Kept => Ending::Kept,
-            HoldEnding::Changed { begun, read_lag } => {
-                Ending::Changed { fresh: self.draw(), begun, lags_until: self.lags_until(read_lag) }
+    /// R7: ends the holds of a write, all of them in one step; the numbers are drawn in it. The target
+    /// gets the newest.
+    ///
+    /// Returns the target's version, if nobody else occupied or changed it meanwhile, itself or with
+    /// the whole: then the write's author knows what it stands for.
+    pub(super) fn end(&self, ended: &EndWrite<'_>) -> Option<Version> {
+        let mut locked = self.lock(ended.places);
+        let mut known = None;
+        let mut alone = true;
+        // The target is the first of the places, so it is the last to get its number here.
+        for place in ended.places.iter().rev() {
+            let ending = match ended.ending {
+                // Taking part in an upstream as a whole changes nothing of it.
+                HoldEnding::Changed { begun, read_lag } if place.mode != HoldMode::Member => {
+                    Ending::Changed { fresh: self.draw(), begun, lags_until: self.lags_until(read_lag) }
+                }
+                HoldEnding::Changed { .. } | HoldEnding::Kept => Ending::Kept,
+            };
+            let Some(slots) = locked.of(self.shard_index(place.key)) else { continue };
+            let end = slots.end(place.key, ending);
+            if place.key == ended.target {
+                known = Some(slots.version(place.key));
             }
-        };
-        let ended = slots.end(place.key, ending);
-        let version = slots.version(place.key);
-        drop(slots);
-        self.waiting.wake(place.key);
-        (ended, version)
+            if place.key == ended.target || Some(place.key) == ended.whole {
+                alone &= end.alone;
+            }
+        }
+        drop(locked);
+        for place in ended.places {
+            self.waiting.wake(place.key);
+        }
+        known.filter(|_| alone)
     }
 
     /// What is known of a resource.
@@ -423,7 +444,15 @@ impl BeginWrite {
     }
 }
 
-/// How the hold of one place ends.
+/// The end of a write's holds.
+pub(super) struct EndWrite<'p> {
+    pub(super) places: &'p [Place],
+    pub(super) target: ResourceKey,
+    pub(super) whole: Option<ResourceKey>,
+    pub(super) ending: HoldEnding,
+}
+
+/// How the holds of a write end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HoldEnding {
     Kept,

@@ -86,6 +86,7 @@ fn blind() -> Claim {
         probe: Probe::default(),
         patience: Patience::Never,
         is_override: false,
+        states_only_a_date: false,
     }
 }
 
