@@ -223,3 +223,29 @@ fn the_reference_shows_every_key_and_its_default() {
         }
     }
 }
+
+proptest::proptest! {
+    /// A reload reads whatever is in the file at that moment, half-written or worse, while requests are
+    /// served; and whatever is told of it, it is told with a place within the text.
+    #[test]
+    fn no_text_makes_the_reader_panic(
+        cuts in proptest::collection::vec((0usize..9_000, 0usize..40, "[\\[\\]{}=\"',.#\\\\ \n0-9a-zé]{0,4}"), 1..6)
+    ) {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/ifmatch.toml");
+        let mut text: Vec<char> = std::fs::read_to_string(path).expect("the reference").chars().collect();
+        for (at, length, put) in cuts {
+            let start = at.min(text.len());
+            let end = (start + length).min(text.len());
+            text.splice(start..end, put.chars());
+        }
+        let text: String = text.into_iter().collect();
+        if let Err(problems) = parse("f", &text) {
+            assert!(problems.count() > 0, "refused without a word");
+            let lines = text.lines().count();
+            for place in problems.iter().filter_map(|problem| problem.place.as_ref()) {
+                assert!(place.line <= lines + 1 && text.get(place.span.clone()).is_some());
+            }
+            assert!(!problems.render(ifmatch::config::problem::Colour::Off).is_empty());
+        }
+    }
+}
