@@ -83,7 +83,7 @@ pub struct Demo {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub clients: u32,
     /// How often the clients together add one to the counter.
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub increments: u32,
     /// Serve the legacy API alone, at this address.
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["once", "clients", "increments"])]

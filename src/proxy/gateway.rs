@@ -1,6 +1,6 @@
 //! What all requests share: the ledger, the configuration in force, metrics and the journal.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -59,6 +59,8 @@ pub struct LiveRoute {
     pub metrics: Arc<RouteMetrics>,
     /// The way to its origin.
     pub pool: Arc<Pool>,
+    /// Whether ifmatch keeps versions of resources behind the same upstream, for this route or another.
+    pub beside_managed: bool,
     /// The slot that stands for its upstream as a whole, if some route changes all of it.
     pub whole: Option<ResourceKey>,
 }
@@ -171,6 +173,12 @@ impl Live {
             };
             pools.insert(upstream.name.clone(), pool);
         }
+        let managed: HashSet<Arc<str>> = config
+            .routes
+            .iter()
+            .filter(|route| route.policy.is_managed())
+            .map(|route| route.upstream.name.clone())
+            .collect();
         let live_route = |route: &Route| {
             let pool = pools.get(&route.upstream.name).cloned();
             Arc::new(LiveRoute {
@@ -178,6 +186,7 @@ impl Live {
                 pool: pool.unwrap_or_else(|| {
                     Pool::new(route.upstream.clone(), metrics.origin_connections(&route.upstream.name))
                 }),
+                beside_managed: managed.contains(&route.upstream.name),
                 whole: route.upstream.has_whole_changes.then(|| ledger.whole_key(&route.upstream.name)),
                 route: route.clone(),
             })

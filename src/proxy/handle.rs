@@ -106,7 +106,10 @@ async fn take_way(
 ) -> (Response<AnswerBody>, &'static str) {
     let policy = ask.route.route.policy.clone();
     if !policy.is_managed() {
-        return pass::pass(ask, parts, body).await;
+        return match slips_by(&ask) {
+            Some(refusal) => refused(&ask, &parts, Form::Unread(body), None, &refusal),
+            None => pass::pass(ask, parts, body).await,
+        };
     }
     let form = match read_form(&ask, &parts, body).await {
         Ok(form) => form,
@@ -129,9 +132,9 @@ async fn take_way(
         }
         Err(refusal) => return refused(&ask, &parts, form, None, &refusal),
     };
-    match (effect, form) {
-        (Effect::Read, Form::Unread(body)) => read::read(ask, named, parts, body, started).await,
-        (_, form) => match admit::admit(&ask, &named, effect, &parts).await {
+    match effect {
+        Effect::Neither | Effect::Read => read::read(ask, named, parts, form, started).await,
+        Effect::Write | Effect::GuardedWrite => match admit::admit(&ask, &named, effect, &parts).await {
             Ok(admitted) => {
                 let decided = write::without_waiting(started.elapsed(), admitted.waited);
                 ask.gateway.metrics.decision_duration.observe(decided);
@@ -147,7 +150,20 @@ async fn take_way(
     }
 }
 
-fn refused(
+/// Why a write on a route that is not managed is not passed on all the same: to the origin its target
+/// may be a resource of a managed route of the same upstream.
+fn slips_by(ask: &Ask) -> Option<Refusal> {
+    if ask.method.is_safe() || !ask.route.beside_managed {
+        return None;
+    }
+    if !ask.target.origin_form {
+        return Some(say::ambiguous("another form than a path"));
+    }
+    ask.target.path.ambiguity().map(say::ambiguous)
+}
+
+/// The answer to a refused request whose body may still be coming.
+pub fn refused(
     ask: &Ask,
     parts: &Parts,
     form: Form,
