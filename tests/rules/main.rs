@@ -11,4 +11,5 @@
 
 mod bad_config;
 mod model;
+mod readme;
 mod regressions;
