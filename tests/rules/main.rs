@@ -11,3 +11,6 @@
 
 mod model;
 mod regressions;
+mod seeded;
+mod sequences;
+mod time;
