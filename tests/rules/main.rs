@@ -9,8 +9,10 @@
     reason = "a test that cannot go on says so"
 )]
 
+mod layering;
 mod model;
 mod regressions;
 mod seeded;
 mod sequences;
 mod time;
+mod truth_table;

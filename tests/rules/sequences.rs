@@ -353,7 +353,7 @@ impl<'c> World<'c> {
         let target = places[0].0;
         // A write that observe mode let in beside this one may have replaced anything.
         let met = |place: usize| self.holds[place].is_some_and(|hold| hold.overlapped);
-        if let Some(saw) = saw.filter(|_| !met(target) && !(self.whole && met(WHOLE))) {
+        if let Some(saw) = saw.filter(|_| !met(target) && !met(WHOLE)) {
             assert_eq!(saw, self.origin[target], "the promise, at the application");
         }
         for (place, mode) in places {
