@@ -3,13 +3,14 @@
 use std::hash::Hasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, MutexGuard};
 use siphasher::sip::SipHasher13;
+use tokio::time::Instant;
 
 use super::permit::WritePermit;
-use super::protocol::{BegunAt, Busy, Ending, Millis, Slots};
+use super::protocol::{BegunAt, Busy, Ending, Millis, NoRoom, Slots};
 use super::waiting::Waiting;
 use crate::decide::claim::{HoldMode, VersionCondition};
 use crate::decide::read::ReadStamp;
@@ -239,25 +240,19 @@ impl MemoryLedger {
             }
             observed = Some(refused);
         }
-        let mut taken = Vec::with_capacity(places.len());
-        for place in places {
+        if !locked.have_room_for(self, &places) {
+            return Err(NotBegun::NoRoom);
+        }
+        for place in &places {
             let Some(slots) = locked.of(self.shard_index(place.key)) else { continue };
-            if let Ok(occupied) = slots.occupy(place.key, place.mode) {
-                self.evictions.fetch_add(u64::from(occupied.evicted), Ordering::Relaxed);
-                taken.push(place);
-            } else {
-                for place in taken {
-                    if let Some(slots) = locked.of(self.shard_index(place.key)) {
-                        slots.end(place.key, Ending::Kept);
-                    }
-                }
-                return Err(NotBegun::NoRoom);
-            }
+            // There is room. If there were none, what is occupied by now would stay so: a refusal.
+            let occupied = slots.occupy(place.key, place.mode).map_err(|NoRoom| NotBegun::NoRoom)?;
+            self.evictions.fetch_add(u64::from(occupied.evicted), Ordering::Relaxed);
         }
         drop(locked);
         let permit = WritePermit::new(
             self.clone(),
-            taken,
+            places,
             write.target.key,
             write.whole.map(|whole| whole.key),
             seconds(SystemTime::now()),
@@ -427,6 +422,15 @@ impl Locked<'_> {
 
     fn peek(&self, index: usize) -> Option<&Slots> {
         self.0.iter().find(|(i, _)| *i == index).map(|(_, guard)| &**guard)
+    }
+
+    /// R5, all or nothing: whether every place finds room in its shard.
+    fn have_room_for(&self, ledger: &MemoryLedger, places: &[Place]) -> bool {
+        self.0.iter().all(|(index, slots)| {
+            let new =
+                |place: &&Place| ledger.shard_index(place.key) == *index && slots.holders(place.key) == 0;
+            slots.has_room_for(places.iter().filter(new).count())
+        })
     }
 }
 

@@ -131,7 +131,9 @@ impl Slots {
 
     /// R3: what a read that is about to be forwarded may be stamped with. Inserts nothing.
     pub fn observe(&self, key: ResourceKey) -> ReadStamp {
-        ReadStamp { version: self.version(key), at_rest: !self.holds.contains_key(&key) }
+        // Members of a whole change nothing of it.
+        let changing = self.holds.get(&key).is_some_and(|hold| hold.mode != HoldMode::Member);
+        ReadStamp { version: self.version(key), at_rest: !changing }
     }
 
     /// R13: the same where the origin's reads may lag behind its writes.
@@ -156,6 +158,12 @@ impl Slots {
             (Some(until), _) => Some(Busy::UnsettledUntil(until)),
             (None, _) => Some(Busy::InFlight),
         }
+    }
+
+    /// Whether so many resources that nobody occupies now can be occupied at once.
+    pub fn has_room_for(&self, resources: usize) -> bool {
+        // Every other entry is at rest and can be forgotten.
+        self.holds.len() + resources <= self.capacity
     }
 
     /// R5, the second half: occupies the resource, in the same step in which it was judged.
@@ -204,7 +212,8 @@ impl Slots {
         if ended.freed {
             self.holds.remove(&key);
             // An entry that says no more than the floor does was inserted by a write that came to nothing.
-            if self.version(key) <= self.floor {
+            // One below the floor says more: the tags of its version are still good.
+            if self.version(key) == self.floor {
                 self.remove(key);
             }
         }

@@ -10,6 +10,11 @@
 )]
 
 mod bad_config;
+mod layering;
 mod model;
 mod readme;
 mod regressions;
+mod seeded;
+mod sequences;
+mod time;
+mod truth_table;

@@ -34,7 +34,7 @@
 //! | R8 | [`FreshNumberAtTheStartAndFreed`](Broken::FreshNumberAtTheStartAndFreed) | 11 | 668 |
 //! | R8 | [`FreshNumberAtTheStartAndHeld`](Broken::FreshNumberAtTheStartAndHeld) | 12 | 860 |
 //! | R9 | [`FloorNotRaised`](Broken::FloorNotRaised) | 12 | 339 |
-//! | R9 | [`FloorAssigned`](Broken::FloorAssigned) | 19 | 1884 |
+//! | R9 | [`FloorAssigned`](Broken::FloorAssigned) | 19 | 1295 |
 //! | R9 | [`OccupiedEntriesForgotten`](Broken::OccupiedEntriesForgotten) | 9 | 246 |
 //!
 //! With the rules as they are nothing is lost:

@@ -27,7 +27,11 @@ fn key_table() -> String {
                 }
                 _ => String::new(),
             };
-            table.push_str(&format!("| `{}` | {absent} | {choices}{} |\n", doc.key, doc.doc.replace('|', "\\|")));
+            table.push_str(&format!(
+                "| `{}` | {absent} | {choices}{} |\n",
+                doc.key,
+                doc.doc.replace('|', "\\|")
+            ));
         }
     }
     table.trim().to_owned()

@@ -124,6 +124,16 @@ async fn members_of_one_upstream_do_not_cost_each_other_their_tags() {
     }
 }
 
+// Every write of an upstream that some route changes as a whole is a member of the whole. A read of any
+// other resource was taken for one of a resource that is being written, and lost the tag of its 206.
+#[tokio::test]
+async fn a_write_to_one_resource_leaves_the_others_at_rest() {
+    let ledger = ledger(8);
+    let _first = begun(&ledger, &write(alone(A), member(), false)).await;
+    assert!(!ledger.observe(A, Some(WHOLE), Duration::ZERO).at_rest);
+    assert!(ledger.observe(B, Some(WHOLE), Duration::ZERO).at_rest);
+}
+
 // A write that changes everything ended its target before the whole, and the whole got the newer number:
 // the tag in its answer was stale before it went out.
 #[tokio::test]
@@ -150,6 +160,34 @@ async fn a_settle_time_that_is_over_is_not_told_any_more() {
     drop(first);
     let refused = ledger.begin(&write(alone(A), None, false)).await.err();
     assert_eq!(refused, Some(NotBegun::Occupied { key: A, unsettled_for: None }));
+}
+
+// A write in observe mode joins a hold, finds no room for a further resource, and gives back what it took.
+// What it left behind was the mark of having been there: the hold excluded everybody from then on, and its
+// holder got no tag.
+#[tokio::test]
+async fn a_write_without_room_leaves_no_trace() {
+    let ledger = ledger(1);
+    let shared = write(Place { key: A, mode: HoldMode::Shared }, None, false);
+    let first = begun(&ledger, &shared).await;
+    let too_much = BeginWrite { others: vec![alone(B)], ..write(alone(A), None, true) };
+    assert_eq!(ledger.begin(&too_much).await.err(), Some(NotBegun::NoRoom));
+    let settled = first.permit.settle(WriteOutcome::Applied).await;
+    assert_eq!(settled, Settlement::Applied { version: Some(ledger.version(A, None)) });
+}
+
+// A write is refused by the origin (422) while the floor is above the resource's own version. Its entry
+// was removed, the floor became its version, and the client's second try, with the tag that was current
+// all the time, met 412.
+#[test]
+fn a_refused_write_leaves_the_tag_good_that_it_came_with() {
+    let mut slots = Slots::new(Version(1), 8);
+    ends_at(&mut slots, A, 2, 0);
+    ends_at(&mut slots, B, 3, 0);
+    slots.forget(B).expect("at rest");
+    slots.occupy(A, HoldMode::Exclusive).expect("room");
+    slots.end(A, Ending::Kept);
+    assert_eq!(slots.version(A), Version(2));
 }
 
 fn at(seconds: u64) -> SystemTime {

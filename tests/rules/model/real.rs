@@ -53,7 +53,7 @@ impl Real {
             for key in keys {
                 let stamp = slots.observe(key);
                 assert_eq!(stamp.version, slots.version(key));
-                assert_eq!(stamp.at_rest, slots.holders(key) == 0);
+                assert_eq!(stamp.at_rest, slots.busy(key, HoldMode::Member).is_none());
             }
             View {
                 version: keys.map(|key| number(slots.version(key))),

@@ -49,7 +49,7 @@ pub(super) enum Broken {
     FreshNumberAtTheStartAndHeld,
     /// R9
     FloorNotRaised,
-    /// R9: and an entry below the floor stays when its write came to nothing, which alone is safe.
+    /// R9
     FloorAssigned,
     /// R9
     OccupiedEntriesForgotten,
@@ -470,12 +470,8 @@ impl<'r> Successors<'r> {
             } else {
                 Step::EndKept(slot)
             };
-            let entry = to.image.entries[slot];
             let (image, was_alone) = self.real.step(to.image, step);
             to.image = image;
-            if self.broken(Broken::FloorAssigned) && !changed && to.image.holds[slot].is_none() {
-                to.image.entries[slot] = entry;
-            }
             alone &= was_alone || !(slot == write.key || slot == WHOLE);
         }
         if changed && write.reach == Reach::Both && self.broken(Broken::AlsoChangedNotOccupied) {
