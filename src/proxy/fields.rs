@@ -16,8 +16,8 @@ const HOP_BY_HOP: [HeaderName; 6] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// Fields that some frameworks take another target from: on a managed route the origin is to see the
-/// target that was judged.
+/// Fields that some frameworks take another target from: an origin with managed resources is to see the
+/// target that was judged, or that was found to need no judgement.
 const OTHER_TARGETS: [&str; 8] = [
     "x-original-url",
     "x-original-uri",

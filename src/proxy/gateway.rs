@@ -1,6 +1,6 @@
 //! What all requests share: the ledger, the configuration in force, metrics and the journal.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -61,6 +61,8 @@ pub struct LiveRoute {
     pub pool: Arc<Pool>,
     /// The slot that stands for its upstream as a whole, if some route changes all of it.
     pub whole: Option<ResourceKey>,
+    /// Whether ifmatch keeps versions for resources of its upstream, on this route or on another one.
+    pub upstream_managed: bool,
 }
 
 impl Gateway {
@@ -171,6 +173,12 @@ impl Live {
             };
             pools.insert(upstream.name.clone(), pool);
         }
+        let managed: HashSet<Arc<str>> = config
+            .routes
+            .iter()
+            .filter(|route| route.policy.is_managed())
+            .map(|route| route.upstream.name.clone())
+            .collect();
         let live_route = |route: &Route| {
             let pool = pools.get(&route.upstream.name).cloned();
             Arc::new(LiveRoute {
@@ -179,6 +187,7 @@ impl Live {
                     Pool::new(route.upstream.clone(), metrics.origin_connections(&route.upstream.name))
                 }),
                 whole: route.upstream.has_whole_changes.then(|| ledger.whole_key(&route.upstream.name)),
+                upstream_managed: managed.contains(&route.upstream.name),
                 route: route.clone(),
             })
         };

@@ -21,6 +21,7 @@ use crate::decide::policy::{Mode, StatusMapping};
 use crate::decide::verdict::{Refusal, RefusalKind, say};
 use crate::identify::query;
 use crate::identify::resource_id::ResourceId;
+use crate::identify::target_path::TargetPath;
 use crate::report::request_report::{AccessLog, RequestReport};
 use crate::request::method::{Effect, OVERRIDE_PARAMETER, overrides_in_fields};
 
@@ -106,7 +107,10 @@ async fn take_way(
 ) -> (Response<AnswerBody>, &'static str) {
     let policy = ask.route.route.policy.clone();
     if !policy.is_managed() {
-        return pass::pass(ask, parts, body).await;
+        return match guarded_in_another_reading(&ask) {
+            Some(refusal) => refused(&ask, &parts, Form::Unread(body), None, &refusal),
+            None => pass::pass(ask, parts, body).await,
+        };
     }
     let form = match read_form(&ask, &parts, body).await {
         Ok(form) => form,
@@ -145,6 +149,23 @@ async fn take_way(
             }
         },
     }
+}
+
+/// A path that could mean different things leads to this route in our reading; if it leads to a guarded
+/// route of the same origin in another one, it must not get by here.
+fn guarded_in_another_reading(ask: &Ask) -> Option<Refusal> {
+    let ambiguity = ask.target.path.ambiguity().filter(|_| ask.route.upstream_managed)?;
+    let guarded = |path: &TargetPath| {
+        let route = ask.live.routes.find(ask.target.host.as_deref(), path);
+        route.is_some_and(|route| {
+            let policy = &route.route.policy;
+            policy.mode == Mode::Enforce && policy.upstream == ask.policy().upstream
+        })
+    };
+    TargetPath::other_readings(ask.target.spelled.path())
+        .iter()
+        .any(guarded)
+        .then(|| say::ambiguous(ambiguity))
 }
 
 fn refused(

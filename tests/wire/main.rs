@@ -5,4 +5,5 @@
 
 mod harness;
 
+mod foreign_findings;
 mod smoke;
