@@ -48,6 +48,13 @@ impl Ask {
         &self.route.route.policy
     }
 
+    /// The host that the origin is asked for: the client's, or the origin's own where an HTTP/1.0 client
+    /// named none.
+    pub fn host(&self) -> Option<&str> {
+        let own = || self.route.route.upstream.servers.first().map(|server| &**server);
+        self.target.host.as_deref().or_else(own)
+    }
+
     /// The answer that a refusal makes; a conflict is counted, kept and logged.
     pub fn refuse(
         &self,
