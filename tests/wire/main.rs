@@ -6,5 +6,6 @@
 mod given;
 mod harness;
 
+mod observe;
 mod refusals;
 mod smoke;

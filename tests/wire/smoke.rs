@@ -3,7 +3,6 @@
 use crate::given::ITEMS;
 use crate::harness::{Origin, Proxy, put, request};
 
-
 #[test]
 fn a_client_that_read_may_write_once_and_then_reads_again() {
     let origin = Origin::with_item();
