@@ -7,5 +7,6 @@ mod given;
 mod harness;
 
 mod observe;
+mod reads;
 mod refusals;
 mod smoke;
