@@ -10,3 +10,4 @@ mod observe;
 mod reads;
 mod refusals;
 mod smoke;
+mod writes;
