@@ -45,10 +45,10 @@ fn stays_behind(ask: &Ask) -> &'static [HeaderName] {
     if ask.policy().is_managed() { &CONDITIONAL_FIELDS } else { &[] }
 }
 
-/// Passes a request on whose body was read already.
-pub async fn pass_fixed(ask: Ask, parts: Parts, body: Vec<u8>) -> (Response<AnswerBody>, &'static str) {
+/// Passes a request on whose body was read already, in part at least.
+pub async fn pass_read(ask: Ask, parts: Parts, body: OutgoingBody) -> (Response<AnswerBody>, &'static str) {
     let silence = ask.live.limits.body_idle_timeout;
-    let request = onward(&ask, &parts, stays_behind(&ask), None, OutgoingBody::fixed(body.into()));
+    let request = onward(&ask, &parts, stays_behind(&ask), None, body);
     let answered = exchange(&ask.route.pool, request, silence, false).await;
     answer(&ask, &parts, None, answered)
 }

@@ -3,7 +3,12 @@
 // A test binary: helpers may fail loudly, as the tests themselves do.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
 
+mod given;
 mod harness;
 
 mod foreign_findings;
+mod observe;
+mod reads;
+mod refusals;
 mod smoke;
+mod writes;
