@@ -11,6 +11,7 @@
 
 mod layering;
 mod model;
+mod properties;
 mod regressions;
 mod seeded;
 mod sequences;
