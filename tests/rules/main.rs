@@ -12,6 +12,7 @@
 mod bad_config;
 mod layering;
 mod model;
+mod properties;
 mod readme;
 mod regressions;
 mod seeded;
