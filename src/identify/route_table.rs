@@ -179,6 +179,17 @@ impl Tree {
     }
 }
 
+/// The segments to look up: folded, and the last one also with the format suffix that it came with.
+fn to_find(folded: Vec<String>, mut with_format: Vec<String>) -> Vec<Segment> {
+    let last = with_format.pop();
+    let mut segments: Vec<Segment> =
+        folded.into_iter().map(|folded| Segment { folded, with_format: None }).collect();
+    if let Some(segment) = segments.last_mut() {
+        segment.with_format = last.filter(|text| *text != segment.folded);
+    }
+    segments
+}
+
 /// A segment of a path that is looked up.
 struct Segment {
     folded: String,
@@ -226,16 +237,16 @@ impl<R> RouteTable<R> {
     /// not count.
     pub fn find(&self, host: Option<&str>, path: &TargetPath) -> Option<&R> {
         let tree = host.and_then(|host| self.tree_of(&canonical_host(host))).unwrap_or(&self.any_host);
-        let with_format = path.segments(Fold { format_suffix: false, ..Fold::default() }).pop();
-        let mut segments: Vec<Segment> = path
-            .segments(Fold::default())
-            .into_iter()
-            .map(|folded| Segment { folded, with_format: None })
-            .collect();
-        if let Some(last) = segments.last_mut() {
-            last.with_format = with_format.filter(|text| *text != last.folded);
-        }
-        self.routes.get(tree.find(&segments)?)
+        let with_format = Fold { format_suffix: false, ..Fold::default() };
+        let taken = tree.find(&to_find(path.segments(Fold::default()), path.segments(with_format)));
+        // An encoded slash belongs to a name, or so it is read first; if that leads nowhere it is read as
+        // a separator, so that a path which could be a guarded resource is refused as one.
+        let separated = || {
+            let split = |path: String| path.split('/').skip(1).map(str::to_owned).collect();
+            let _doubt = path.ambiguity()?;
+            tree.find(&to_find(split(path.routed()), split(path.folded(with_format))))
+        };
+        self.routes.get(taken.or_else(separated)?)
     }
 
     /// The same table with something else in the place of each route.
