@@ -8,6 +8,7 @@ pub mod admit;
 pub mod ask;
 pub mod body;
 pub mod changes;
+pub mod client_stream;
 pub mod fields;
 pub mod form;
 pub mod gateway;

@@ -11,6 +11,7 @@ use pingora::apps::ServerApp;
 use pingora::protocols::Stream;
 use pingora::server::ShutdownWatch;
 
+use super::client_stream::{ClientStream, Watch, watch};
 use super::gateway::Gateway;
 use super::handle::handle;
 
@@ -37,10 +38,11 @@ impl ServerApp for Proxy {
             .get_socket_digest()
             .and_then(|digest| digest.peer_addr().and_then(|address| address.as_inet().copied()));
         let service = service_fn(move |request| handle(gateway.clone(), request, peer));
+        let (stream, client) = watch(stream);
         let connection = http_builder(limits.max_header_bytes, limits.max_header_count, limits.idle_timeout)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
-        drive(connection, shutdown.clone()).await;
+        drive(connection, client, shutdown.clone()).await;
         None
     }
 }
@@ -59,24 +61,37 @@ pub fn http_builder(max_header_bytes: usize, max_headers: usize, idle_timeout: D
     builder
 }
 
-/// Runs a connection to its end; when the server stops, to the end of the request that it is in.
-async fn drive<S>(connection: http1::UpgradeableConnection<TokioIo<Stream>, S>, mut shutdown: ShutdownWatch)
+/// Runs a connection to its end; when the server stops, to the end of the request that it is in. A
+/// client that breaks it ends what is done for it alone: writes under way are in tasks of their own.
+async fn drive<S>(connection: Connection<S>, client: Watch<Stream>, mut shutdown: ShutdownWatch)
 where
     S: hyper::service::HttpService<hyper::body::Incoming, ResBody = super::body::AnswerBody> + 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopping(&mut shutdown) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut broken = std::pin::pin!(client.broken());
+    let mut stops = std::pin::pin!(stopping(&mut shutdown));
+    let mut stopped = false;
+    loop {
+        tokio::select! {
+            // hyper reads first; the watch only looks at what hyper leaves alone.
+            biased;
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a client connection ended");
+                }
+                return;
+            }
+            error = broken.as_mut() => return tracing::debug!(%error, "a client broke its connection"),
+            () = stops.as_mut(), if !stopped => {
+                stopped = true;
+                connection.as_mut().graceful_shutdown();
+            }
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a client connection ended");
     }
 }
+
+type Connection<S> = http1::UpgradeableConnection<TokioIo<ClientStream<Stream>>, S>;
 
 async fn stopping(shutdown: &mut ShutdownWatch) {
     // An error means that whoever could stop us is gone: then nobody will.
