@@ -80,6 +80,8 @@ async fn send(ask: &Ask, parts: &Parts, method: Method) -> Result<Response<Origi
         upgrade: None,
         peer: ask.peer.map(|peer| peer.ip()),
         host: ask.target.host.as_deref(),
+        own_host: ask.own_host(),
+        version: parts.version,
         server: &ask.live.server,
     };
     let request = || {

@@ -353,8 +353,8 @@ fn a_target_goes_on_as_it_was_spelled() {
         "/items/1?",
         "/items/1?a?b/c",
         "/items/caf%C3%A9",
-        "/items/a|b^c`d{e}",
-        "/items/1?q={\"a\":\"b\"}",
+        "/items/a|b^c{e}",
+        "/items/1?q={a}|b^c`d",
     ] {
         let before = origin.seen().len();
         proxy.get(target);
