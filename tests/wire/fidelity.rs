@@ -8,7 +8,7 @@ use crate::harness::{Framing, Origin, Proxy, empty, put, request};
 /// What the proxy adds to a request.
 const ADDED: [&str; 4] = ["via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
 
-fn without_added<'f>(fields: &'f [(String, String)]) -> Vec<(&'f str, &'f str)> {
+fn without_added(fields: &[(String, String)]) -> Vec<(&str, &str)> {
     let added = |name: &str| ADDED.contains(&name.to_ascii_lowercase().as_str());
     fields.iter().filter(|(name, _)| !added(name)).map(|(n, v)| (n.as_str(), v.as_str())).collect()
 }

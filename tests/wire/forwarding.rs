@@ -260,7 +260,7 @@ fn leaves(leave: fn(Client), outcome: &str) {
     let (tell, told) = std::sync::mpsc::channel();
     held.release_by(move |exchange| {
         let hung_up = exchange.hung_up_within(Duration::from_millis(200));
-        drop(tell.send(hung_up));
+        tell.send(hung_up).expect("the test waits");
         exchange.serve()
     });
     assert!(!told.recv().expect("the origin says so"), "the proxy hung up on the origin");
@@ -377,7 +377,7 @@ fn the_origins_100_lets_the_body_go() {
     let (tell, told) = std::sync::mpsc::channel();
     let tell = std::sync::Mutex::new(tell);
     origin.once("PUT", "/items/1", move |exchange| {
-        drop(tell.lock().expect("one user").send(()));
+        tell.lock().expect("one user").send(()).expect("the test waits");
         exchange.write("HTTP/1.1 100 Continue\r\n\r\n")?;
         exchange.serve()
     });

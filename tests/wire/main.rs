@@ -12,4 +12,5 @@ mod observe;
 mod reads;
 mod refusals;
 mod smoke;
+mod targets;
 mod writes;
