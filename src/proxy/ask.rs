@@ -48,11 +48,9 @@ impl Ask {
         &self.route.route.policy
     }
 
-    /// The host that the origin is asked for: the client's, or the origin's own where an HTTP/1.0 client
-    /// named none.
-    pub fn host(&self) -> Option<&str> {
-        let own = || self.route.route.upstream.servers.first().map(|server| &**server);
-        self.target.host.as_deref().or_else(own)
+    /// What the origin is called where its client does not say.
+    pub fn own_host(&self) -> Option<&str> {
+        self.route.route.upstream.servers.first().map(|server| &**server)
     }
 
     /// The answer that a refusal makes; a conflict is counted, kept and logged.

@@ -111,7 +111,9 @@ pub fn onward(
         upgrade,
         last: body_may_stay_unread(&parts.method) && !http_body::Body::is_end_stream(&body),
         peer: ask.peer.map(|peer| peer.ip()),
-        host: ask.host(),
+        host: ask.target.host.as_deref(),
+        own_host: ask.own_host(),
+        version: parts.version,
         server: &ask.live.server,
     };
     let expects =
@@ -168,7 +170,7 @@ pub async fn send_read(
 pub fn to_answer(ask: &Ask, answer: Response<OriginBody>, without: &[HeaderName]) -> Response<AnswerBody> {
     let (mut parts, body) = answer.into_parts();
     let upgraded = parts.status == StatusCode::SWITCHING_PROTOCOLS;
-    parts.headers = to_client(&parts.headers, without, upgraded, &ask.live.server);
+    parts.headers = to_client(&parts.headers, parts.version, without, upgraded, &ask.live.server);
     parts.version = Version::HTTP_11;
     Response::from_parts(parts, AnswerBody::origin(body))
 }

@@ -83,7 +83,9 @@ async fn send(ask: &Ask, parts: &Parts, method: Method) -> Result<Response<Origi
         upgrade: None,
         last: false,
         peer: ask.peer.map(|peer| peer.ip()),
-        host: ask.host(),
+        host: ask.target.host.as_deref(),
+        own_host: ask.own_host(),
+        version: parts.version,
         server: &ask.live.server,
     };
     let request = || {

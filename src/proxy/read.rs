@@ -184,7 +184,7 @@ fn not_modified(
     let (mut head, body) = answer.into_parts();
     body.discard();
     head.status = StatusCode::NOT_MODIFIED;
-    head.headers = super::fields::to_client(&head.headers, &without, false, &ask.live.server);
+    head.headers = super::fields::to_client(&head.headers, head.version, &without, false, &ask.live.server);
     // The origin's own words for its own status.
     head.extensions.remove::<hyper::ext::ReasonPhrase>();
     let mut answer = Response::from_parts(head, AnswerBody::fixed(""));

@@ -3,6 +3,8 @@
 // A test binary: helpers may fail loudly, as the tests themselves do.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
 
+mod fidelity;
+mod forwarding;
 mod given;
 mod harness;
 
@@ -11,4 +13,5 @@ mod observe;
 mod reads;
 mod refusals;
 mod smoke;
+mod targets;
 mod writes;
