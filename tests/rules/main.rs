@@ -10,6 +10,7 @@
 )]
 
 mod bad_config;
+mod deploy;
 mod layering;
 mod model;
 mod properties;
