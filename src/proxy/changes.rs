@@ -5,6 +5,7 @@ use http::{HeaderMap, StatusCode, Uri, header};
 
 use super::ask::Ask;
 use super::write::DESTINATION;
+use crate::decide::aim;
 use crate::decide::claim::HoldMode;
 use crate::decide::policy::AlsoChanges;
 use crate::decide::verdict::{Refusal, say};
@@ -90,13 +91,10 @@ fn resource_at(ask: &Ask, reference: &str) -> Option<Result<ResourceKey, Refusal
         }
     }
     let path = TargetPath::parse(uri.path());
-    if let Some(ambiguity) = path.ambiguity() {
-        return Some(Err(say::ambiguous(ambiguity)));
-    }
     let route = ask.live.routes.find(here, &path).filter(|route| route.route.policy.is_managed())?;
     let policy = &route.route.policy;
-    let named = policy.resource.name(&path, uri.query(), policy.fold);
-    Some(named.map(|id| ask.gateway.ledger.key(&policy.upstream, &id)).map_err(say::ambiguous))
+    let named = aim::resource(policy, &path, uri.query());
+    Some(named.map(|id| ask.gateway.ledger.key(&policy.upstream, &id)))
 }
 
 /// A reference against the path it came with (RFC 3986 section 5.2, the forms that servers send).
