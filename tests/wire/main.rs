@@ -5,5 +5,7 @@
 
 mod harness;
 
+mod foreign;
 mod foreign_findings;
+mod foreign_json_server;
 mod smoke;
