@@ -8,4 +8,6 @@ mod harness;
 mod foreign;
 mod foreign_findings;
 mod foreign_json_server;
+mod foreign_litmus;
+mod foreign_webdav;
 mod smoke;
