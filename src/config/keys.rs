@@ -246,7 +246,7 @@ static KEYS: &[KeyDoc] = &[
     key(Routes, "max_waiters", count(1, 10_000), Is("16"), "the most writes that wait for one resource; only with overlap = \"wait\""),
     key(Routes, "guard", Kind::Methods, Is(r#"["PUT", "PATCH", "DELETE"]"#), "methods that need a precondition"),
     key(Routes, "reads", Kind::Methods, Is(r#"["GET", "HEAD"]"#), "methods that read; every other one is a write"),
-    key(Routes, "principal", Kind::Table(Principal), Means("nobody in particular"), "who a client is: { header = \"Authorization\" } or { cookie = \"session\" }"),
+    key(Routes, "principal", Kind::Table(Principal), Means("the client's address"), "who a client is: { header = \"Authorization\" } or { cookie = \"session\" }"),
     key(Routes, "when_unknown", choice(&["require", "overlap", "allow"]), Is(r#""require""#), "nothing is known of what this client read; for unconditional = \"infer\" of a later version"),
     key(Routes, "also_changes", Kind::Templates, Is("[]"), "further resources that a write changes; [\"*\"]: every one of the upstream"),
     key(Routes, "read_lag", WAIT, Is(r#""0s""#), "how far the origin's reads may lag behind its writes"),

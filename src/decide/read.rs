@@ -130,10 +130,10 @@ pub fn judge_read(
         };
     }
     // A date is a weak validator: what the client has may be an earlier state of the same second, so
-    // this 304 must not give it our tag.
+    // this 304 must not give it our tag. A Range comes after the other conditions (section 13.2.2).
     let since = stated.if_modified_since.zip(answer.last_modified);
-    if retrieval && answer.status == StatusCode::OK && since.is_some_and(|(date, modified)| modified <= date)
-    {
+    let whole_or_part = matches!(answer.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
+    if retrieval && whole_or_part && since.is_some_and(|(date, modified)| modified <= date) {
         return ReadVerdict::NotModified(None);
     }
     ReadVerdict::Answer(tag)

@@ -110,11 +110,12 @@ impl PathPattern {
             match segment {
                 PatternSegment::Parameter(_) => shape.push_str(&format!("{{p{i}}}")),
                 PatternSegment::Literal(text) => {
-                    // Braces cannot stand in a literal, so nothing has to be escaped for the matcher.
                     let decoded = TargetPath::parse(&format!("/{text}"));
                     let folded =
                         decoded.spelled_segments().next().map(str::to_owned).unwrap_or_else(|| text.clone());
-                    shape.push_str(&fold_segment(&folded, Fold::default(), i == last && self.rest.is_none()));
+                    let literal = fold_segment(&folded, Fold::default(), i == last && self.rest.is_none());
+                    // Encoded braces are characters of the name; the matcher wants them doubled.
+                    shape.push_str(&literal.replace('{', "{{").replace('}', "}}"));
                 }
             }
         }

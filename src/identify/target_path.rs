@@ -96,9 +96,11 @@ pub struct TargetPath {
 }
 
 impl TargetPath {
-    /// Takes a path apart. The path begins with a slash; what stands before the first one is dropped.
+    /// Takes a path apart. The path begins with a slash; what stands before the first one is dropped,
+    /// and so is a fragment: servers that are sent one take it for the end of the path.
     pub fn parse(path: &str) -> Self {
         let mut ambiguity = None;
+        let path = path.split_once('#').map_or(path, |(path, _)| path);
         let spelled: Vec<String> = path
             .split('/')
             .skip(1)
@@ -222,19 +224,24 @@ fn doubt_about(raw: &str, decoded: &[u8]) -> Option<Ambiguity> {
     let encoded = |byte: &[u8]| {
         encodings().any(|i| raw.as_bytes().get(i..i + 2).is_some_and(|d| d.eq_ignore_ascii_case(byte)))
     };
-    let dots = decoded.split(|b| *b == b';').next().unwrap_or_default();
+    let text = String::from_utf8_lossy(decoded);
+    // What separates segments or escapes only after normalisation, to servers that normalise.
+    let normal: String = if text.is_ascii() { String::new() } else { text.nfkc().collect() };
+    let becomes = |c: char| normal.contains(c) && !text.contains(c);
+    let dots = |text: &str| matches!(without_parameters(text).trim_matches(' '), "." | "..");
     if encodings().any(|i| !hex_at(raw.as_bytes(), i)) {
         Some(Ambiguity::InvalidEncoding)
-    } else if encoded(b"2f") {
+    } else if encoded(b"2f") || becomes('/') {
         Some(Ambiguity::EncodedSlash)
-    } else if decoded.contains(&b'\\') {
+    } else if decoded.contains(&b'\\') || becomes('\\') {
         Some(Ambiguity::Backslash)
     } else if decoded.iter().any(u8::is_ascii_control) {
         Some(Ambiguity::ControlCharacter)
-    } else if raw.contains('%') && matches!(dots, b"." | b"..") {
+    } else if (raw.contains('%') && dots(&text)) || dots(&normal) {
         Some(Ambiguity::EncodedDotSegment)
     } else if encodings()
         .any(|i| raw.as_bytes().get(i..i + 2) == Some(b"25") && hex_at(raw.as_bytes(), i + 2))
+        || becomes('%')
     {
         Some(Ambiguity::DoubleEncoding)
     } else if std::str::from_utf8(decoded).is_err() {
@@ -255,29 +262,24 @@ const FORMATS: [&str; 12] =
 /// Applies a route's folds to one decoded segment. Also used on query values and on literals of route
 /// patterns, so that both sides of a comparison are folded alike.
 pub fn fold_segment(segment: &str, fold: Fold, last: bool) -> String {
-    let mut text = if fold.parameters { without_parameters(segment) } else { segment }.to_owned();
+    let mut text = segment.to_owned();
     if fold.unicode && !text.is_ascii() {
         text = text.nfkc().map(ascii_digit).collect();
     }
+    if fold.parameters {
+        text = without_parameters(&text).to_owned();
+    }
     if fold.case {
-        text = text.to_lowercase();
+        text = text.chars().flat_map(char::to_lowercase).map(one_sigma).collect();
         if fold.unicode && !text.is_ascii() {
             text = text.nfkc().collect();
         }
     }
-    if fold.trailing_dots {
-        text = trim_end(&text).to_owned();
-    }
-    if fold.format_suffix && last {
-        let bare = text.rsplit_once('.').filter(|(stem, suffix)| {
-            !stem.is_empty() && FORMATS.iter().any(|f| f.eq_ignore_ascii_case(suffix))
-        });
-        if let Some((stem, _)) = bare {
-            text = stem.to_owned();
-            if fold.trailing_dots {
-                text = trim_end(&text).to_owned();
-            }
-        }
+    text = trim_ends(&text, fold).to_owned();
+    while let Some(stem) = without_format(&text).map(|stem| trim_ends(stem, fold))
+        && (fold.format_suffix && last && !stem.is_empty())
+    {
+        text = stem.to_owned();
     }
     if fold.leading_zeros
         && let Some(number) = whole_number(&text)
@@ -285,12 +287,6 @@ pub fn fold_segment(segment: &str, fold: Fold, last: bool) -> String {
         text = number;
     }
     text
-}
-
-/// Windows drops dots and blanks at the end of a name; some frameworks trim white space of every script
-/// at both ends.
-fn trim_end(text: &str) -> &str {
-    text.trim_start().trim_end_matches(|c: char| c == '.' || c.is_whitespace())
 }
 
 /// The plain form of a whole number that is written in any way that a common language reads: `007`,
@@ -323,6 +319,25 @@ fn whole_number(text: &str) -> Option<String> {
     // Beyond this a double stands for more than one whole number.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     (number.fract() == 0.0 && number.abs() < EXACT).then(|| format!("{}", number + 0.0))
+}
+
+fn without_format(text: &str) -> Option<&str> {
+    let (stem, suffix) = text.rsplit_once('.')?;
+    FORMATS.iter().any(|f| f.eq_ignore_ascii_case(suffix)).then_some(stem)
+}
+
+/// Lower case has two sigmas, and which one a capital becomes depends on what follows it.
+fn one_sigma(c: char) -> char {
+    if c == 'ς' { 'σ' } else { c }
+}
+
+/// Windows drops dots and blanks at the end of a name; some frameworks trim white space of every script
+/// at both ends.
+fn trim_ends(text: &str, fold: Fold) -> &str {
+    if !fold.trailing_dots {
+        return text;
+    }
+    text.trim_start().trim_end_matches(|c: char| c == '.' || c.is_whitespace())
 }
 
 /// Python's `int` and `\d` in several languages take the decimal digits of every script, so `/items/١`

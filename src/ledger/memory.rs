@@ -3,13 +3,14 @@
 use std::hash::Hasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, MutexGuard};
 use siphasher::sip::SipHasher13;
+use tokio::time::Instant;
 
 use super::permit::WritePermit;
-use super::protocol::{BegunAt, Busy, Ended, Ending, Millis, Slots};
+use super::protocol::{BegunAt, Busy, Ending, Millis, NoRoom, Slots};
 use super::waiting::Waiting;
 use crate::decide::claim::{HoldMode, VersionCondition};
 use crate::decide::read::ReadStamp;
@@ -239,26 +240,21 @@ impl MemoryLedger {
             }
             observed = Some(refused);
         }
-        let mut taken = Vec::with_capacity(places.len());
-        for place in places {
+        if !locked.have_room_for(self, &places) {
+            return Err(NotBegun::NoRoom);
+        }
+        for place in &places {
             let Some(slots) = locked.of(self.shard_index(place.key)) else { continue };
-            if let Ok(occupied) = slots.occupy(place.key, place.mode) {
-                self.evictions.fetch_add(u64::from(occupied.evicted), Ordering::Relaxed);
-                taken.push(place);
-            } else {
-                for place in taken {
-                    if let Some(slots) = locked.of(self.shard_index(place.key)) {
-                        slots.end(place.key, Ending::Kept);
-                    }
-                }
-                return Err(NotBegun::NoRoom);
-            }
+            // There is room. If there were none, what is occupied by now would stay so: a refusal.
+            let occupied = slots.occupy(place.key, place.mode).map_err(|NoRoom| NotBegun::NoRoom)?;
+            self.evictions.fetch_add(u64::from(occupied.evicted), Ordering::Relaxed);
         }
         drop(locked);
         let permit = WritePermit::new(
             self.clone(),
-            taken,
+            places,
             write.target.key,
+            write.whole.map(|whole| whole.key),
             seconds(SystemTime::now()),
             write.read_lag,
         );
@@ -275,8 +271,10 @@ impl MemoryLedger {
                     return Err(NotBegun::Occupied { key: place.key, unsettled_for: None });
                 }
                 Some(Busy::UnsettledUntil(until)) => {
+                    // A time that is over: what is left of the hold are others, still in flight.
                     let left = Duration::from_millis(until.0.saturating_sub(self.now().0));
-                    return Err(NotBegun::Occupied { key: place.key, unsettled_for: Some(left) });
+                    let unsettled_for = Some(left).filter(|left| !left.is_zero());
+                    return Err(NotBegun::Occupied { key: place.key, unsettled_for });
                 }
             }
         }
@@ -292,9 +290,9 @@ impl MemoryLedger {
         of(key).max(whole.map_or(Version(0), of))
     }
 
-    /// When the last write that may have changed the resource began, as far as one was seen.
-    pub fn last_begun(&self, key: ResourceKey) -> Option<SystemTime> {
-        let BegunAt(at) = self.shard(key).lock().last_begun(key);
+    /// When the first write that may have changed the resource began, as far as one was seen.
+    pub fn changes_seen_since(&self, key: ResourceKey) -> Option<SystemTime> {
+        let BegunAt(at) = self.shard(key).lock().changes_seen_since(key);
         (at > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(at)))
     }
 
@@ -313,20 +311,38 @@ impl MemoryLedger {
         }
     }
 
-    /// R7: ends the hold of one place. The number is drawn in the step that publishes it.
-    pub(super) fn end(&self, place: Place, ending: HoldEnding) -> (Ended, Version) {
-        let mut slots = self.shard(place.key).lock();
-        let ending = match ending {
-            HoldEnding::Kept => Ending::Kept,
-            HoldEnding::Changed { begun, read_lag } => {
-                Ending::Changed { fresh: self.draw(), begun, lags_until: self.lags_until(read_lag) }
+    /// R7: ends the holds of a write, all of them in one step; the numbers are drawn in it. The target
+    /// gets the newest.
+    ///
+    /// Returns the target's version, if nobody else occupied or changed it meanwhile, itself or with
+    /// the whole: then the write's author knows what it stands for.
+    pub(super) fn end(&self, ended: &EndWrite<'_>) -> Option<Version> {
+        let mut locked = self.lock(ended.places);
+        let mut known = None;
+        let mut alone = true;
+        // The target is the first of the places, so it is the last to get its number here.
+        for place in ended.places.iter().rev() {
+            let ending = match ended.ending {
+                // Taking part in an upstream as a whole changes nothing of it.
+                HoldEnding::Changed { begun, read_lag } if place.mode != HoldMode::Member => {
+                    Ending::Changed { fresh: self.draw(), begun, lags_until: self.lags_until(read_lag) }
+                }
+                HoldEnding::Changed { .. } | HoldEnding::Kept => Ending::Kept,
+            };
+            let Some(slots) = locked.of(self.shard_index(place.key)) else { continue };
+            let end = slots.end(place.key, ending);
+            if place.key == ended.target {
+                known = Some(slots.version(place.key));
             }
-        };
-        let ended = slots.end(place.key, ending);
-        let version = slots.version(place.key);
-        drop(slots);
-        self.waiting.wake(place.key);
-        (ended, version)
+            if place.key == ended.target || Some(place.key) == ended.whole {
+                alone &= end.alone;
+            }
+        }
+        drop(locked);
+        for place in ended.places {
+            self.waiting.wake(place.key);
+        }
+        known.filter(|_| alone)
     }
 
     /// What is known of a resource.
@@ -407,6 +423,15 @@ impl Locked<'_> {
     fn peek(&self, index: usize) -> Option<&Slots> {
         self.0.iter().find(|(i, _)| *i == index).map(|(_, guard)| &**guard)
     }
+
+    /// R5, all or nothing: whether every place finds room in its shard.
+    fn have_room_for(&self, ledger: &MemoryLedger, places: &[Place]) -> bool {
+        self.0.iter().all(|(index, slots)| {
+            let new =
+                |place: &&Place| ledger.shard_index(place.key) == *index && slots.holders(place.key) == 0;
+            slots.has_room_for(places.iter().filter(new).count())
+        })
+    }
 }
 
 impl BeginWrite {
@@ -423,7 +448,15 @@ impl BeginWrite {
     }
 }
 
-/// How the hold of one place ends.
+/// The end of a write's holds.
+pub(super) struct EndWrite<'p> {
+    pub(super) places: &'p [Place],
+    pub(super) target: ResourceKey,
+    pub(super) whole: Option<ResourceKey>,
+    pub(super) ending: HoldEnding,
+}
+
+/// How the holds of a write end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HoldEnding {
     Kept,

@@ -16,9 +16,18 @@ use crate::request::version_tag::{ResourceKey, Version};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(pub u64);
 
-/// Seconds since 1970 at which the last write that may have changed a resource began; 0: none seen.
+/// Seconds since 1970 at which a write that may have changed a resource began; 0: none seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BegunAt(pub u32);
+
+impl BegunAt {
+    fn oldest(self, other: BegunAt) -> BegunAt {
+        match (self, other) {
+            (BegunAt(0), seen) | (seen, BegunAt(0)) => seen,
+            (one, another) => one.min(another),
+        }
+    }
+}
 
 /// The slots of many resources: a version each, and who occupies it.
 ///
@@ -26,7 +35,7 @@ pub struct BegunAt(pub u32);
 #[derive(Clone, Debug)]
 pub struct Slots {
     floor: Version,
-    /// The newest [`BegunAt`] among forgotten entries.
+    /// The oldest [`BegunAt`] among forgotten entries.
     floor_begun: BegunAt,
     /// Densely packed; `index` finds them, `cursor` walks over them to forget some.
     entries: Vec<Entry>,
@@ -53,7 +62,8 @@ struct Hold {
     mode: HoldMode,
     holders: u32,
     /// Whether there was ever more than one holder, or a change from elsewhere: then no holder knows
-    /// what the content is at its end.
+    /// what the content is at its end. Members among themselves do not count: none of them changes
+    /// the whole.
     overlapped: bool,
     /// When the last of the unknown outcomes among the holders is settled.
     unsettled_until: Option<Millis>,
@@ -121,7 +131,9 @@ impl Slots {
 
     /// R3: what a read that is about to be forwarded may be stamped with. Inserts nothing.
     pub fn observe(&self, key: ResourceKey) -> ReadStamp {
-        ReadStamp { version: self.version(key), at_rest: !self.holds.contains_key(&key) }
+        // Members of a whole change nothing of it.
+        let changing = self.holds.get(&key).is_some_and(|hold| hold.mode != HoldMode::Member);
+        ReadStamp { version: self.version(key), at_rest: !changing }
     }
 
     /// R13: the same where the origin's reads may lag behind its writes.
@@ -132,8 +144,9 @@ impl Slots {
         }
     }
 
-    /// When the last write that may have changed the resource began, as far as one was seen.
-    pub fn last_begun(&self, key: ResourceKey) -> BegunAt {
+    /// When the first write that may have changed the resource began, as far as one was seen; for a
+    /// resource without an entry, a time that is no later. Nothing that was seen changed it earlier.
+    pub fn changes_seen_since(&self, key: ResourceKey) -> BegunAt {
         self.entry(key).map_or(self.floor_begun, |entry| entry.begun)
     }
 
@@ -145,6 +158,12 @@ impl Slots {
             (Some(until), _) => Some(Busy::UnsettledUntil(until)),
             (None, _) => Some(Busy::InFlight),
         }
+    }
+
+    /// Whether so many resources that nobody occupies now can be occupied at once.
+    pub fn has_room_for(&self, resources: usize) -> bool {
+        // Every other entry is at rest and can be forgotten.
+        self.holds.len() + resources <= self.capacity
     }
 
     /// R5, the second half: occupies the resource, in the same step in which it was judged.
@@ -161,8 +180,15 @@ impl Slots {
             overlapped: false,
             unsettled_until: None,
         });
+        if hold.holders > 0 {
+            hold.overlapped |= (hold.mode, mode) != (HoldMode::Member, HoldMode::Member);
+            // Observe mode let another kind of write in: whoever comes now may be judged against a
+            // state that one of the holders is about to replace.
+            if hold.mode != mode {
+                hold.mode = HoldMode::Exclusive;
+            }
+        }
         hold.holders += 1;
-        hold.overlapped |= hold.holders > 1;
         Ok(Occupied { evicted })
     }
 
@@ -186,7 +212,8 @@ impl Slots {
         if ended.freed {
             self.holds.remove(&key);
             // An entry that says no more than the floor does was inserted by a write that came to nothing.
-            if self.version(key) <= self.floor {
+            // One below the floor says more: the tags of its version are still good.
+            if self.version(key) == self.floor {
                 self.remove(key);
             }
         }
@@ -214,11 +241,17 @@ impl Slots {
             evicted
         } else {
             self.floor = self.floor.max(fresh);
-            self.floor_begun = self.floor_begun.max(begun);
+            self.floor_begun = self.floor_begun.oldest(begun);
+            self.lag(key, before, lags_until);
             return false;
         };
         self.publish(key, before, fresh, begun, lags_until);
         evicted
+    }
+
+    /// Whether the resource has an entry of its own.
+    pub fn is_tracked(&self, key: ResourceKey) -> bool {
+        self.entry(key).is_some()
     }
 
     /// How many resources have an entry.
@@ -246,8 +279,7 @@ impl Slots {
         self.holds.get(&key).map_or(0, |hold| hold.holders)
     }
 
-    /// R9: forgets one entry at rest, the oldest among a few in turn: the floor becomes the maximum of
-    /// itself and the entry's version.
+    /// R9: forgets one entry at rest, the oldest among a few in turn.
     ///
     /// # Errors
     /// If every entry is occupied.
@@ -272,9 +304,21 @@ impl Slots {
                 break;
             }
         }
-        let Entry { key, version, begun } = oldest.ok_or(NoRoom)?;
+        self.forget(oldest.ok_or(NoRoom)?.key)
+    }
+
+    /// R9: forgets the entry of a resource at rest, in whatever order: the floor becomes the maximum of
+    /// itself and the entry's version.
+    ///
+    /// # Errors
+    /// If the resource is occupied or has no entry. Nothing has changed then.
+    pub fn forget(&mut self, key: ResourceKey) -> Result<(), NoRoom> {
+        if self.holds.contains_key(&key) {
+            return Err(NoRoom);
+        }
+        let Entry { version, begun, .. } = self.entry(key).copied().ok_or(NoRoom)?;
         self.floor = self.floor.max(version);
-        self.floor_begun = self.floor_begun.max(begun);
+        self.floor_begun = self.floor_begun.oldest(begun);
         self.remove(key);
         Ok(())
     }
@@ -289,10 +333,16 @@ impl Slots {
     ) {
         if let Some(entry) = self.entry_mut(key) {
             entry.version = fresh;
-            entry.begun = begun;
+            entry.begun = entry.begun.oldest(begun);
         }
+        self.lag(key, before, lags_until);
+    }
+
+    /// R13: until then, reads may still show what was there at `before`, or at an older version.
+    fn lag(&mut self, key: ResourceKey, before: Version, lags_until: Option<Millis>) {
         if let Some(until) = lags_until {
-            self.lagging.insert(key, (before, until));
+            let lagging = self.lagging.entry(key).or_insert((before, until));
+            *lagging = (before, until.max(lagging.1));
         }
     }
 

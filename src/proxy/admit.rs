@@ -39,10 +39,18 @@ pub async fn admit(ask: &Ask, named: &Named, effect: Effect, parts: &Parts) -> R
         Err(refusal) => return Err(refusal),
     };
     note_tag_ages(ask, named, &claim);
+    let others = match changes::others(ask, parts, effect) {
+        Ok(others) => others,
+        Err(refusal) if observe => {
+            ask.note_conflict(&parts.headers, Some(named), &refusal);
+            Vec::new()
+        }
+        Err(refusal) => return Err(refusal),
+    };
     let write = BeginWrite {
         target: Place { key: named.key, mode: claim.hold },
         whole: changes::whole_place(ask),
-        others: changes::others(ask, parts, effect)?,
+        others,
         condition: claim.condition.clone(),
         read_lag: ask.route.route.upstream.read_lag,
         observe,
@@ -86,6 +94,7 @@ fn blind() -> Claim {
         probe: Probe::default(),
         patience: Patience::Never,
         is_override: false,
+        states_only_a_date: false,
     }
 }
 

@@ -22,6 +22,14 @@ pub enum Form {
 }
 
 impl Form {
+    /// Whether there is no body.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Form::Unread(body) => body.is_end_stream(),
+            Form::Read(bytes) => bytes.is_empty(),
+        }
+    }
+
     /// The methods that a form states.
     pub fn overrides(&self) -> Vec<Vec<u8>> {
         match self {

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use super::in_flight::Counter;
 use super::origin::pool::Pool;
 use crate::config::checked::{Config, Ledger, Limits, Route, Server};
+use crate::decide::policy::Mode;
 use crate::identify::route_table::RouteTable;
 use crate::ledger::memory::{LedgerLimits, MemoryLedger};
 use crate::report::journal::Journal;
@@ -59,10 +60,10 @@ pub struct LiveRoute {
     pub metrics: Arc<RouteMetrics>,
     /// The way to its origin.
     pub pool: Arc<Pool>,
+    /// Whether this route or another one guards resources of the same upstream.
+    pub beside_guarded: bool,
     /// The slot that stands for its upstream as a whole, if some route changes all of it.
     pub whole: Option<ResourceKey>,
-    /// Whether ifmatch keeps versions for resources of its upstream, on this route or on another one.
-    pub upstream_managed: bool,
 }
 
 impl Gateway {
@@ -173,10 +174,10 @@ impl Live {
             };
             pools.insert(upstream.name.clone(), pool);
         }
-        let managed: HashSet<Arc<str>> = config
+        let guarded: HashSet<Arc<str>> = config
             .routes
             .iter()
-            .filter(|route| route.policy.is_managed())
+            .filter(|route| route.policy.mode == Mode::Enforce)
             .map(|route| route.upstream.name.clone())
             .collect();
         let live_route = |route: &Route| {
@@ -186,8 +187,8 @@ impl Live {
                 pool: pool.unwrap_or_else(|| {
                     Pool::new(route.upstream.clone(), metrics.origin_connections(&route.upstream.name))
                 }),
+                beside_guarded: guarded.contains(&route.upstream.name),
                 whole: route.upstream.has_whole_changes.then(|| ledger.whole_key(&route.upstream.name)),
-                upstream_managed: managed.contains(&route.upstream.name),
                 route: route.clone(),
             })
         };

@@ -21,7 +21,7 @@ use crate::decide::policy::{Mode, StatusMapping};
 use crate::decide::verdict::{Refusal, RefusalKind, say};
 use crate::identify::query;
 use crate::identify::resource_id::ResourceId;
-use crate::identify::target_path::TargetPath;
+use crate::identify::target_path::{Ambiguity, TargetPath};
 use crate::report::request_report::{AccessLog, RequestReport};
 use crate::request::method::{Effect, OVERRIDE_PARAMETER, overrides_in_fields};
 
@@ -107,7 +107,7 @@ async fn take_way(
 ) -> (Response<AnswerBody>, &'static str) {
     let policy = ask.route.route.policy.clone();
     if !policy.is_managed() {
-        return match guarded_in_another_reading(&ask) {
+        return match slips_by(&ask, &parts) {
             Some(refusal) => refused(&ask, &parts, Form::Unread(body), None, &refusal),
             None => pass::pass(ask, parts, body).await,
         };
@@ -133,9 +133,9 @@ async fn take_way(
         }
         Err(refusal) => return refused(&ask, &parts, form, None, &refusal),
     };
-    match (effect, form) {
-        (Effect::Read, Form::Unread(body)) => read::read(ask, named, parts, body, started).await,
-        (_, form) => match admit::admit(&ask, &named, effect, &parts).await {
+    match effect {
+        Effect::Neither | Effect::Read => read::read(ask, named, parts, form, started).await,
+        Effect::Write | Effect::GuardedWrite => match admit::admit(&ask, &named, effect, &parts).await {
             Ok(admitted) => {
                 let decided = write::without_waiting(started.elapsed(), admitted.waited);
                 ask.gateway.metrics.decision_duration.observe(decided);
@@ -151,10 +151,16 @@ async fn take_way(
     }
 }
 
-/// A path that could mean different things leads to this route in our reading; if it leads to a guarded
-/// route of the same origin in another one, it must not get by here.
-fn guarded_in_another_reading(ask: &Ask) -> Option<Refusal> {
-    let ambiguity = ask.target.path.ambiguity().filter(|_| ask.route.upstream_managed)?;
+/// Why a write on a route that is not managed is not passed on all the same: to the origin its target
+/// may be a resource of a guarded route of the same upstream.
+fn slips_by(ask: &Ask, parts: &Parts) -> Option<Refusal> {
+    if !ask.route.beside_guarded || !effect_of(ask, parts, Vec::new()).writes() {
+        return None;
+    }
+    if !ask.target.origin_form {
+        return Some(say::ambiguous("another form than a path"));
+    }
+    let ambiguity = ask.target.path.ambiguity()?;
     let guarded = |path: &TargetPath| {
         let route = ask.live.routes.find(ask.target.host.as_deref(), path);
         route.is_some_and(|route| {
@@ -162,13 +168,21 @@ fn guarded_in_another_reading(ask: &Ask) -> Option<Refusal> {
             policy.mode == Mode::Enforce && policy.upstream == ask.policy().upstream
         })
     };
-    TargetPath::other_readings(ask.target.spelled.path())
-        .iter()
-        .any(guarded)
-        .then(|| say::ambiguous(ambiguity))
+    let slips = match ambiguity {
+        Ambiguity::EncodedSlash
+        | Ambiguity::Backslash
+        | Ambiguity::EncodedDotSegment
+        | Ambiguity::DoubleEncoding => {
+            TargetPath::other_readings(ask.target.spelled.path()).iter().any(guarded)
+        }
+        // Nobody can list what servers make of these, and hardly anybody needs them.
+        Ambiguity::ControlCharacter | Ambiguity::InvalidEncoding | Ambiguity::InvalidUtf8 => true,
+    };
+    slips.then(|| say::ambiguous(ambiguity))
 }
 
-fn refused(
+/// The answer to a refused request whose body may still be coming.
+pub fn refused(
     ask: &Ask,
     parts: &Parts,
     form: Form,

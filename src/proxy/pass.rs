@@ -93,7 +93,7 @@ pub fn onward(
 ) -> Request<OutgoingBody> {
     let edit = RequestEdit {
         without,
-        managed: ask.route.upstream_managed,
+        managed: ask.policy().is_managed() || ask.route.beside_guarded,
         upgrade,
         last: body_may_stay_unread(&parts.method) && !http_body::Body::is_end_stream(&body),
         peer: ask.peer.map(|peer| peer.ip()),

@@ -4,10 +4,11 @@ use std::time::Instant;
 
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use hyper::body::Incoming;
 
 use super::ask::{Ask, Named};
-use super::body::{AnswerBody, OriginBody, OutgoingBody};
+use super::body::{AnswerBody, OriginBody};
+use super::form::Form;
+use super::handle::refused;
 use super::origin::exchange::{NoAnswer, exchange};
 use super::pass::{log_no_answer, onward, send_read, to_answer, unanswered};
 use super::representation::{last_modified, variant};
@@ -34,7 +35,7 @@ pub async fn read(
     ask: Ask,
     named: Named,
     parts: Parts,
-    body: Incoming,
+    body: Form,
     started: Instant,
 ) -> (Response<AnswerBody>, &'static str) {
     let stated = match Preconditions::read(&parts.headers) {
@@ -42,9 +43,7 @@ pub async fn read(
         Err(malformed) => {
             let refusal = say::malformed(&malformed);
             if ask.policy().mode != Mode::Observe {
-                let mut answer = ask.refuse(&parts.headers, Some(&named), &refusal);
-                super::handle::settle_unread_body(&parts, body, &mut answer, &ask.live);
-                return (answer, "refused");
+                return refused(&ask, &parts, body, Some(&named), &refusal);
             }
             ask.note_conflict(&parts.headers, Some(&named), &refusal);
             Preconditions::default()
@@ -77,17 +76,17 @@ async fn ask_origin(
     ask: &Ask,
     named: &Named,
     parts: &Parts,
-    body: Incoming,
+    body: Form,
     stated: &Preconditions,
     stamp: ReadStamp,
     plan: RangePlan,
 ) -> Result<(Response<OriginBody>, Seen), NoAnswer> {
     let silence = ask.live.limits.body_idle_timeout;
-    let bodiless = http_body::Body::is_end_stream(&body);
+    let bodiless = body.is_empty();
     let mut answer = if bodiless {
         send_read(ask, parts, &stays_behind(stated, plan)).await?
     } else {
-        let outgoing = OutgoingBody::from_client(body, silence);
+        let outgoing = body.into_outgoing(silence);
         let request = onward(ask, parts, &stays_behind(stated, plan), None, outgoing);
         exchange(&ask.route.pool, request, silence, false).await?
     };

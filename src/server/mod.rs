@@ -6,7 +6,6 @@ pub mod sockets;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use crate::config::checked::Config;
 use crate::proxy::gateway::Gateway;
 use crate::proxy::serve::Proxy;
 use life::{Life, StopOn};
-use reload::Reload;
+use reload::{Reload, Source};
 use sockets::{OnSockets, Sockets};
 
 /// A server whose sockets are bound and that has not accepted anything yet.
@@ -31,7 +30,7 @@ pub struct Bound {
     workers: usize,
     shutdown_delay: Duration,
     drain_timeout: Duration,
-    file: Option<PathBuf>,
+    source: Option<Source>,
 }
 
 /// Why a server cannot start.
@@ -67,11 +66,11 @@ impl std::fmt::Display for CannotStart {
 impl std::error::Error for CannotStart {}
 
 impl Bound {
-    /// Binds the sockets of a configuration. `file` is watched for changes, if there is one.
+    /// Binds the sockets of a configuration, which is read again when its source changes.
     ///
     /// # Errors
     /// If an address cannot be listened on. Nothing is left bound then.
-    pub fn new(config: Config, file: Option<PathBuf>) -> Result<Self, CannotStart> {
+    pub fn new(config: Config, source: Option<Source>) -> Result<Self, CannotStart> {
         let server = config.server.clone();
         let public = Sockets::bind(&server.listen)?;
         let admin = server.admin.map(|address| Sockets::bind(&[address])).transpose()?;
@@ -83,7 +82,7 @@ impl Bound {
             workers: server.workers,
             shutdown_delay: server.shutdown_delay,
             drain_timeout: server.drain_timeout,
-            file,
+            source,
         })
     }
 
@@ -117,7 +116,7 @@ impl Bound {
             let admin = OnSockets::new("admin", Admin::new(self.gateway.clone()), sockets, open, Some(keep));
             server.add_service(admin);
         }
-        server.add_service(background_service("upkeep", Reload::new(self.gateway.clone(), self.file)));
+        server.add_service(background_service("upkeep", Reload::new(self.gateway.clone(), self.source)));
         let life = Life {
             gateway: self.gateway,
             stop,
