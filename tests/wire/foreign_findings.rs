@@ -100,3 +100,17 @@ fn an_origin_is_asked_to_close_after_a_body_that_it_may_leave_unread() {
     proxy.get("/items/1").expect(200);
     assert_eq!(origin.seen().last().and_then(|s| s.field("Connection")), None);
 }
+
+/// Found with a WebDAV client that saves twice. A write on such a route publishes two numbers, one for its
+/// resource and one for all of them; its answer carried the first, which the second had overtaken.
+#[test]
+fn the_tag_of_a_write_that_changes_everything_is_good_for_the_next_one() {
+    let origin = Origin::with_item();
+    let config =
+        "[[routes]]\nname = \"all\"\npath = \"/{*rest}\"\nupstream = \"origin\"\nalso_changes = [\"*\"]\n";
+    let proxy = Proxy::in_front_of(&origin, config);
+    let put = proxy.put("/items/1", &proxy.tag("/items/1"), "two").expect(204);
+    let again = proxy.put("/items/1", &put.tag(), "three").expect(204);
+    assert_ne!(put.tag(), again.tag());
+    proxy.put("/items/1", &put.tag(), "stale").expect_refusal(412, "precondition-failed");
+}

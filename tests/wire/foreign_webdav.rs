@@ -205,10 +205,8 @@ fn a_new_folder_needs_no_word_and_its_trailing_slash_does_not_count() {
     let Some(dav) = Dav::start(FILES) else { return };
     dav.ask(&dav.asked("MKCOL", "/new/")).expect(201);
     dav.ask(&dav.asked("MKCOL", "/new")).expect(405);
-    assert_eq!(dav.tag("/new/").rsplit_once('.').map(|(v, _)| v.to_owned()), {
-        dav.tag("/new").rsplit_once('.').map(|(v, _)| v.to_owned())
-    });
-    let tag = dav.tag("/new");
-    dav.ask(&dav.asked("DELETE", "/new/").if_match(&tag)).expect(204);
+    // WsgiDAV redirects a GET without the slash, but not a DELETE.
+    let tag = dav.tag("/new/");
+    dav.ask(&dav.asked("DELETE", "/new").if_match(&tag)).expect(204);
     assert!(!dav.files.join("new").exists());
 }

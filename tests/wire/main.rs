@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
 
 mod harness;
+mod large_bodies;
 
 mod foreign;
 mod foreign_findings;
@@ -11,3 +12,4 @@ mod foreign_json_server;
 mod foreign_litmus;
 mod foreign_webdav;
 mod smoke;
+mod storm;
