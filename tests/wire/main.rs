@@ -10,6 +10,7 @@ mod foreign;
 mod foreign_findings;
 mod foreign_json_server;
 mod foreign_litmus;
+mod foreign_spellings;
 mod foreign_webdav;
 mod smoke;
 mod storm;
