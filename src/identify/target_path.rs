@@ -60,7 +60,7 @@ pub enum Ambiguity {
     ControlCharacter,
     /// `%2e` or `%2e%2e` as a whole segment.
     EncodedDotSegment,
-    /// `%25` before two hexadecimal digits: decoded twice by some servers.
+    /// `%25` before two hexadecimal digits, however those are spelled: decoded twice by some servers.
     DoubleEncoding,
     /// `%` without two hexadecimal digits behind it.
     InvalidEncoding,
@@ -228,6 +228,8 @@ fn doubt_about(raw: &str, decoded: &[u8]) -> Option<Ambiguity> {
     // What separates segments or escapes only after normalisation, to servers that normalise.
     let normal: String = if text.is_ascii() { String::new() } else { text.nfkc().collect() };
     let becomes = |c: char| normal.contains(c) && !text.contains(c);
+    let escapes =
+        |bytes: &[u8]| (0..bytes.len()).any(|i| bytes.get(i) == Some(&b'%') && hex_at(bytes, i + 1));
     let dots = |text: &str| matches!(without_parameters(text).trim_matches(' '), "." | "..");
     if encodings().any(|i| !hex_at(raw.as_bytes(), i)) {
         Some(Ambiguity::InvalidEncoding)
@@ -239,10 +241,7 @@ fn doubt_about(raw: &str, decoded: &[u8]) -> Option<Ambiguity> {
         Some(Ambiguity::ControlCharacter)
     } else if (raw.contains('%') && dots(&text)) || dots(&normal) {
         Some(Ambiguity::EncodedDotSegment)
-    } else if encodings()
-        .any(|i| raw.as_bytes().get(i..i + 2) == Some(b"25") && hex_at(raw.as_bytes(), i + 2))
-        || becomes('%')
-    {
+    } else if escapes(decoded) || escapes(normal.as_bytes()) || becomes('%') {
         Some(Ambiguity::DoubleEncoding)
     } else if std::str::from_utf8(decoded).is_err() {
         Some(Ambiguity::InvalidUtf8)
@@ -289,6 +288,23 @@ pub fn fold_segment(segment: &str, fold: Fold, last: bool) -> String {
     text
 }
 
+fn without_format(text: &str) -> Option<&str> {
+    let (stem, suffix) = text.rsplit_once('.')?;
+    FORMATS.iter().any(|f| f.eq_ignore_ascii_case(suffix)).then_some(stem)
+}
+
+/// Lower case has two sigmas, and which one a capital becomes depends on what follows it.
+fn one_sigma(c: char) -> char {
+    if c == 'ς' { 'σ' } else { c }
+}
+
+/// Windows drops dots and blanks at the end of a name; some frameworks trim white space of every script
+/// at both ends.
+fn trim_ends(text: &str, fold: Fold) -> &str {
+    let trimmed = || text.trim_start().trim_end_matches(|c: char| c == '.' || c.is_whitespace());
+    if fold.trailing_dots { trimmed() } else { text }
+}
+
 /// The plain form of a whole number that is written in any way that a common language reads: `007`,
 /// `+7` and `7.0` (FastAPI), `0_7` (Python), `7e0` and `0x7` (JavaScript). `None` for anything else.
 fn whole_number(text: &str) -> Option<String> {
@@ -319,25 +335,6 @@ fn whole_number(text: &str) -> Option<String> {
     // Beyond this a double stands for more than one whole number.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     (number.fract() == 0.0 && number.abs() < EXACT).then(|| format!("{}", number + 0.0))
-}
-
-fn without_format(text: &str) -> Option<&str> {
-    let (stem, suffix) = text.rsplit_once('.')?;
-    FORMATS.iter().any(|f| f.eq_ignore_ascii_case(suffix)).then_some(stem)
-}
-
-/// Lower case has two sigmas, and which one a capital becomes depends on what follows it.
-fn one_sigma(c: char) -> char {
-    if c == 'ς' { 'σ' } else { c }
-}
-
-/// Windows drops dots and blanks at the end of a name; some frameworks trim white space of every script
-/// at both ends.
-fn trim_ends(text: &str, fold: Fold) -> &str {
-    if !fold.trailing_dots {
-        return text;
-    }
-    text.trim_start().trim_end_matches(|c: char| c == '.' || c.is_whitespace())
 }
 
 /// Python's `int` and `\d` in several languages take the decimal digits of every script, so `/items/١`

@@ -10,7 +10,6 @@ use arc_swap::ArcSwap;
 use super::in_flight::Counter;
 use super::origin::pool::Pool;
 use crate::config::checked::{Config, Ledger, Limits, Route, Server};
-use crate::decide::policy::Mode;
 use crate::identify::route_table::RouteTable;
 use crate::ledger::memory::{LedgerLimits, MemoryLedger};
 use crate::report::journal::Journal;
@@ -60,8 +59,8 @@ pub struct LiveRoute {
     pub metrics: Arc<RouteMetrics>,
     /// The way to its origin.
     pub pool: Arc<Pool>,
-    /// Whether this route or another one guards resources of the same upstream.
-    pub beside_guarded: bool,
+    /// Whether ifmatch keeps versions of resources behind the same upstream, for this route or another.
+    pub beside_managed: bool,
     /// The slot that stands for its upstream as a whole, if some route changes all of it.
     pub whole: Option<ResourceKey>,
 }
@@ -174,10 +173,20 @@ impl Live {
             };
             pools.insert(upstream.name.clone(), pool);
         }
-        let guarded: HashSet<Arc<str>> = config
+        let managed: HashSet<Arc<str>> = config
             .routes
             .iter()
-            .filter(|route| route.policy.mode == Mode::Enforce)
+            .filter(|route| route.policy.is_managed())
+            .map(|route| route.upstream.name.clone())
+            .collect();
+        // Once the version of a whole has overtaken its resources', they must not fall back behind it.
+        let had_whole =
+            before.iter().flat_map(|live| live.routes.iter()).filter(|route| route.whole.is_some());
+        let whole: HashSet<Arc<str>> = config
+            .routes
+            .iter()
+            .filter(|route| route.upstream.has_whole_changes)
+            .chain(had_whole.map(|route| &route.route))
             .map(|route| route.upstream.name.clone())
             .collect();
         let live_route = |route: &Route| {
@@ -187,8 +196,8 @@ impl Live {
                 pool: pool.unwrap_or_else(|| {
                     Pool::new(route.upstream.clone(), metrics.origin_connections(&route.upstream.name))
                 }),
-                beside_guarded: guarded.contains(&route.upstream.name),
-                whole: route.upstream.has_whole_changes.then(|| ledger.whole_key(&route.upstream.name)),
+                beside_managed: managed.contains(&route.upstream.name),
+                whole: whole.contains(&route.upstream.name).then(|| ledger.whole_key(&route.upstream.name)),
                 route: route.clone(),
             })
         };

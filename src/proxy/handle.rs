@@ -21,7 +21,7 @@ use crate::decide::policy::{Mode, StatusMapping};
 use crate::decide::verdict::{Refusal, RefusalKind, say};
 use crate::identify::query;
 use crate::identify::resource_id::ResourceId;
-use crate::identify::target_path::{Ambiguity, TargetPath};
+use crate::identify::target_path::TargetPath;
 use crate::report::request_report::{AccessLog, RequestReport};
 use crate::request::method::{Effect, OVERRIDE_PARAMETER, overrides_in_fields};
 
@@ -116,14 +116,23 @@ async fn take_way(
         Ok(form) => form,
         Err(refusal) => return (ask.refuse(&parts.headers, None, &refusal), "refused"),
     };
+    let observed = policy.mode == Mode::Observe;
+    if let Some(refusal) = form.refusal(&ask) {
+        if !observed {
+            return refused(&ask, &parts, form, None, &refusal);
+        }
+        ask.note_conflict(&parts.headers, None, &refusal);
+    }
     let effect = effect_of(&ask, &parts, form.overrides());
     if effect == Effect::Neither {
+        let silence = ask.live.limits.body_idle_timeout;
         return match form {
             Form::Unread(body) => pass::pass(ask, parts, body).await,
-            Form::Read(bytes) => pass::pass_fixed(ask, parts, bytes).await,
+            form @ (Form::Read(_) | Form::TooLong(..)) => {
+                pass::pass_read(ask, parts, form.into_outgoing(silence)).await
+            }
         };
     }
-    let observed = policy.mode == Mode::Observe;
     let named = match name_resource(&ask) {
         Ok(named) => named,
         Err(refusal) if observed => {
@@ -151,34 +160,19 @@ async fn take_way(
     }
 }
 
-/// Why a write on a route that is not managed is not passed on all the same: to the origin its target
-/// may be a resource of a guarded route of the same upstream.
+/// A write whose path could mean different things leads to this route, which judges nothing, in our
+/// reading; if it leads to a guarded route of the same origin in another one, it must not get by here.
 fn slips_by(ask: &Ask, parts: &Parts) -> Option<Refusal> {
-    if !ask.route.beside_guarded || !effect_of(ask, parts, Vec::new()).writes() {
-        return None;
-    }
-    if !ask.target.origin_form {
-        return Some(say::ambiguous("another form than a path"));
-    }
-    let ambiguity = ask.target.path.ambiguity()?;
+    let ambiguity = ask.target.path.ambiguity().filter(|_| ask.route.beside_managed)?;
     let guarded = |path: &TargetPath| {
-        let route = ask.live.routes.find(ask.target.host.as_deref(), path);
-        route.is_some_and(|route| {
+        ask.live.routes.find(ask.target.host.as_deref(), path).is_some_and(|route| {
             let policy = &route.route.policy;
             policy.mode == Mode::Enforce && policy.upstream == ask.policy().upstream
         })
     };
-    let slips = match ambiguity {
-        Ambiguity::EncodedSlash
-        | Ambiguity::Backslash
-        | Ambiguity::EncodedDotSegment
-        | Ambiguity::DoubleEncoding => {
-            TargetPath::other_readings(ask.target.spelled.path()).iter().any(guarded)
-        }
-        // Nobody can list what servers make of these, and hardly anybody needs them.
-        Ambiguity::ControlCharacter | Ambiguity::InvalidEncoding | Ambiguity::InvalidUtf8 => true,
-    };
-    slips.then(|| say::ambiguous(ambiguity))
+    let gets_by = effect_of(ask, parts, Vec::new()).writes()
+        && TargetPath::other_readings(ask.target.spelled.path()).iter().any(guarded);
+    gets_by.then(|| say::ambiguous(ambiguity))
 }
 
 /// The answer to a refused request whose body may still be coming.
@@ -190,8 +184,11 @@ pub fn refused(
     refusal: &Refusal,
 ) -> (Response<AnswerBody>, &'static str) {
     let mut answer = ask.refuse(&parts.headers, resource, refusal);
-    if let Form::Unread(body) = form {
-        settle_unread_body(parts, body, &mut answer, &ask.live);
+    match form {
+        Form::Unread(rest) | Form::TooLong(_, rest) => {
+            settle_unread_body(parts, rest, &mut answer, &ask.live);
+        }
+        Form::Read(_) => {}
     }
     (answer, "refused")
 }

@@ -59,9 +59,7 @@ pub fn http_builder(max_header_bytes: usize, max_headers: usize, idle_timeout: D
         .max_header_size(max_header_bytes)
         .max_headers(max_headers)
         .header_read_timeout(idle_timeout)
-        .preserve_header_case(true)
-        // A client may close its side after its request and still wait for the answer.
-        .half_close(true);
+        .preserve_header_case(true);
     builder
 }
 

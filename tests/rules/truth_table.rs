@@ -24,7 +24,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use ifmatch::decide::claim::{Claim, HoldMode, Patience, Probe, Shown, VersionCondition, claim, judge_shown};
 use ifmatch::decide::outcome::{WriteEnd, outcome};
 use ifmatch::decide::policy::{Mode, RoutePolicy, Unconditional, WeakIfMatch};
-use ifmatch::decide::read::{RangePlan, ReadAnswer, ReadVerdict, judge_read, plan_range};
+use ifmatch::decide::read::{RangePlan, ReadAnswer, ReadVerdict, TagsOf, judge_read, plan_range};
 use ifmatch::decide::verdict::{Refusal, RefusalKind, say};
 use ifmatch::identify::query;
 use ifmatch::identify::route_table::{PathPattern, RouteTable};
@@ -238,6 +238,7 @@ impl Told {
             RefusalKind::OutcomeUnknown => "unknown",
             RefusalKind::OutcomeUnknownInTime => "unknown-in-time",
             RefusalKind::OriginUnreachable => "unreachable",
+            RefusalKind::OriginSilent => "silent",
             RefusalKind::Starting => "starting",
             RefusalKind::LedgerUnavailable => "full",
             RefusalKind::Overloaded => "overloaded",
@@ -329,10 +330,11 @@ fn read(
         multipart: row.says("multipart"),
     };
     let mut would = None;
-    let mut verdict = judge_read(method, stated, stamp, &answer, life, world.key);
+    let of = TagsOf { incarnation: life, resource: world.key, weak: row.policy().weak_if_match };
+    let mut verdict = judge_read(method, stated, stamp, &answer, of);
     if let (ReadVerdict::Refuse(refusal), Mode::Observe) = (&verdict, row.policy().mode) {
         would = Some(format!("would={}", told.refusal(refusal)));
-        verdict = judge_read(method, &Preconditions::default(), stamp, &answer, life, world.key);
+        verdict = judge_read(method, &Preconditions::default(), stamp, &answer, of);
     }
     let status = row.status().as_str().to_owned();
     let (status, tag) = match &verdict {
@@ -462,7 +464,7 @@ fn every_row_of_the_truth_table_is_true() {
     }
     println!("{} rows", rows.len());
     assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
-    let shell_tells = [RefusalKind::ContentTooLarge, RefusalKind::Overloaded];
+    let shell_tells = [RefusalKind::ContentTooLarge, RefusalKind::Overloaded, RefusalKind::OriginSilent];
     for kind in RefusalKind::ALL {
         let reached = told.0.borrow().contains(&kind);
         assert_eq!(reached, !shell_tells.contains(&kind), "a row reaches {kind:?}");

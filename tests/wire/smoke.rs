@@ -1,17 +1,7 @@
 //! One walk through everything: a read, a stale write, a good one.
 
+use crate::given::ITEMS;
 use crate::harness::{Origin, Proxy, put, request};
-
-/// One guarded route and nothing else.
-pub const ITEMS: &str = r#"
-[ledger]
-settle = "300ms"
-
-[[routes]]
-name = "item"
-path = "/items/{id}"
-upstream = "origin"
-"#;
 
 #[test]
 fn a_client_that_read_may_write_once_and_then_reads_again() {
