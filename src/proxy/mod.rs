@@ -1,6 +1,6 @@
 //! The shell: pingora hands over a stream, hyper reads requests from it, and each takes its way.
 //!
-//! [`serve`] accepts, [`handle`] finds the route and the kind of request, [`read`], [`write`] and
+//! [`serve`] accepts, [`handle`] finds the route and the kind of request, [`read`], [`mod@write`] and
 //! [`pass`] are the three ways, [`origin`] is the other side. Decisions are made in the pure layers;
 //! here is what they need to be carried out.
 

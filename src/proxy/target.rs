@@ -30,6 +30,9 @@ impl Target {
         if request.extensions().get::<HasFragment>().is_some() {
             return Err(say::ambiguous("a fragment (`#`), which belongs to links and not to requests"));
         }
+        if !is_chunked_at_most(request.headers()) {
+            return Err(say::ambiguous("a Transfer-Encoding beside it that is not just `chunked`"));
+        }
         let uri = request.uri();
         let spelled = match uri.path_and_query() {
             Some(spelled) if spelled.as_str().starts_with('/') && *request.method() != Method::CONNECT => {
@@ -58,6 +61,17 @@ impl Target {
     /// The query, without its question mark.
     pub fn query(&self) -> Option<&str> {
         self.spelled.query()
+    }
+}
+
+/// A transfer coding other than chunked would be taken off on the way without being undone: the origin
+/// would store coded bytes as if they were the content (RFC 9112 section 6.1).
+fn is_chunked_at_most(fields: &HeaderMap) -> bool {
+    let mut codings = fields.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(only), None) => only.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
     }
 }
 
