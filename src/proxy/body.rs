@@ -97,6 +97,8 @@ impl ContinueGate {
 
 /// A request's body on its way to the origin.
 pub struct OutgoingBody {
+    /// What was read of it already, and goes first.
+    begun: Option<Bytes>,
     source: Source,
     gate: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
     progress: Arc<BodyProgress>,
@@ -124,6 +126,12 @@ impl OutgoingBody {
         Self::new(if ended { Source::Fixed(None) } else { Source::Client(body) }, silence)
     }
 
+    /// The client's body, of which this much was read already.
+    pub fn from_client_begun(begun: Bytes, rest: Incoming, silence: Duration) -> Self {
+        let body = Self::new(Source::Client(rest), silence);
+        OutgoingBody { begun: Some(begun).filter(|b| !b.is_empty()), ..body }
+    }
+
     /// A body that is in memory already.
     pub fn fixed(bytes: Bytes) -> Self {
         Self::new(Source::Fixed(Some(bytes).filter(|b| !b.is_empty())), Duration::MAX)
@@ -139,7 +147,14 @@ impl OutgoingBody {
         if matches!(source, Source::Fixed(_)) {
             progress.set(SENT);
         }
-        OutgoingBody { source, gate: None, progress, silence: Silence::new(silence), digest: None }
+        OutgoingBody {
+            begun: None,
+            source,
+            gate: None,
+            progress,
+            silence: Silence::new(silence),
+            digest: None,
+        }
     }
 
     /// Tells how far it has got.
@@ -176,6 +191,13 @@ impl Body for OutgoingBody {
             this.gate = None;
         }
         let client = match &mut this.source {
+            Source::Client(_) if this.begun.is_some() => {
+                let bytes = this.begun.take();
+                if let (Some(digest), Some(bytes)) = (&this.digest, &bytes) {
+                    digest.lock().write(bytes);
+                }
+                return Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))));
+            }
             Source::Fixed(bytes) => {
                 let bytes = bytes.take();
                 if let (Some(digest), Some(bytes)) = (&this.digest, &bytes) {
@@ -214,15 +236,22 @@ impl Body for OutgoingBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
-            Source::Client(client) => client.is_end_stream(),
+            Source::Client(client) => self.begun.is_none() && client.is_end_stream(),
             Source::Fixed(bytes) => bytes.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
+        let length = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, |b| b.len() as u64);
         match &self.source {
-            Source::Client(client) => client.size_hint(),
-            Source::Fixed(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Source::Client(client) => {
+                let (rest, begun) = (client.size_hint(), length(&self.begun));
+                match rest.exact() {
+                    Some(exact) => SizeHint::with_exact(begun + exact),
+                    None => SizeHint::new(),
+                }
+            }
+            Source::Fixed(bytes) => SizeHint::with_exact(length(bytes)),
         }
     }
 }
@@ -325,26 +354,31 @@ impl Body for OriginBody {
     }
 }
 
-/// Reads a body whole; `None` if it is longer than `limit` bytes.
+/// How much of a body was read.
+pub enum ReadUpTo {
+    /// All of it.
+    End(Vec<u8>),
+    /// So much, and it is longer than was wanted: the rest is still to come.
+    Limit(Vec<u8>, Incoming),
+}
+
+/// Reads a client's body to its end, or until it proves to be longer than `limit` bytes.
 ///
 /// # Errors
-/// If it breaks.
-pub async fn read_to_end<B>(body: B, limit: usize) -> Result<Option<Vec<u8>>, BodyError>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<BodyError>,
-{
-    let mut body = pin!(body);
+/// If it breaks, or the client is silent for too long.
+pub async fn read_up_to(mut body: Incoming, limit: usize, silence: Duration) -> Result<ReadUpTo, BodyError> {
     let mut bytes = Vec::new();
-    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        let frame = frame.map_err(Into::into)?;
-        let data = frame.data_ref().map_or(&[][..], |data| data);
-        if bytes.len() + data.len() > limit {
-            return Ok(None);
-        }
-        bytes.extend_from_slice(data);
+    if body.size_hint().lower() > limit as u64 {
+        return Ok(ReadUpTo::Limit(bytes, body));
     }
-    Ok(Some(bytes))
+    let next = |body: &mut Incoming, cx: &mut Context<'_>| Pin::new(body).poll_frame(cx);
+    while let Some(frame) = tokio::time::timeout(silence, poll_fn(|cx| next(&mut body, cx))).await? {
+        bytes.extend_from_slice(frame?.data_ref().map_or(&[][..], |data| data));
+        if bytes.len() > limit {
+            return Ok(ReadUpTo::Limit(bytes, body));
+        }
+    }
+    Ok(ReadUpTo::End(bytes))
 }
 
 /// The body of an answer to the client. Whoever counts requests in flight counts it until it is gone.

@@ -8,7 +8,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 
 use super::ask::Ask;
-use super::body::{OutgoingBody, read_to_end};
+use super::body::{OutgoingBody, ReadUpTo, read_up_to};
 use crate::decide::verdict::{Refusal, RefusalKind, say};
 use crate::identify::query;
 use crate::request::method::OVERRIDE_PARAMETER;
@@ -19,6 +19,8 @@ pub enum Form {
     Unread(Incoming),
     /// Read whole.
     Read(Vec<u8>),
+    /// Longer than a rule may read: what was read of it, and the rest.
+    TooLong(Vec<u8>, Incoming),
 }
 
 impl Form {
@@ -27,13 +29,14 @@ impl Form {
         match self {
             Form::Unread(body) => body.is_end_stream(),
             Form::Read(bytes) => bytes.is_empty(),
+            Form::TooLong(..) => false,
         }
     }
 
     /// The methods that a form states.
     pub fn overrides(&self) -> Vec<Vec<u8>> {
         match self {
-            Form::Unread(_) => Vec::new(),
+            Form::Unread(_) | Form::TooLong(..) => Vec::new(),
             Form::Read(bytes) => {
                 let text = String::from_utf8_lossy(bytes);
                 query::values(&text, OVERRIDE_PARAMETER)
@@ -48,6 +51,21 @@ impl Form {
         match self {
             Form::Unread(body) => OutgoingBody::from_client(body, silence),
             Form::Read(bytes) => OutgoingBody::fixed(bytes.into()),
+            Form::TooLong(begun, rest) => OutgoingBody::from_client_begun(begun.into(), rest, silence),
+        }
+    }
+
+    /// Why a request with this form cannot be judged.
+    pub fn refusal(&self, ask: &Ask) -> Option<Refusal> {
+        let limit = ask.route.route.body_limit;
+        match self {
+            Form::Unread(_) | Form::Read(_) => None,
+            Form::TooLong(..) => Some(Refusal::new(
+                RefusalKind::ContentTooLarge,
+                format!(
+                    "This form is longer than the {limit} bytes that the gateway reads to learn its method. Send less."
+                ),
+            )),
         }
     }
 }
@@ -56,7 +74,7 @@ impl Form {
 /// request goes on unchanged, byte for byte.
 ///
 /// # Errors
-/// If it is longer than the route lets a rule read, or breaks.
+/// If it breaks.
 pub async fn read_form(ask: &Ask, parts: &Parts, body: Incoming) -> Result<Form, Refusal> {
     const FORM: &[u8] = b"application/x-www-form-urlencoded";
     let essence = |value: &HeaderValue| {
@@ -70,16 +88,9 @@ pub async fn read_form(ask: &Ask, parts: &Parts, body: Incoming) -> Result<Form,
     if ask.method != Method::POST || !is_form || Body::is_end_stream(&body) {
         return Ok(Form::Unread(body));
     }
-    let limit = ask.route.route.body_limit;
-    let outgoing = OutgoingBody::from_client(body, ask.live.limits.body_idle_timeout);
-    match read_to_end(outgoing, limit).await {
-        Ok(Some(bytes)) => Ok(Form::Read(bytes)),
-        Ok(None) => Err(Refusal::new(
-            RefusalKind::ContentTooLarge,
-            format!(
-                "This form is longer than the {limit} bytes that the gateway reads to learn its method. Send less."
-            ),
-        )),
+    match read_up_to(body, ask.route.route.body_limit, ask.live.limits.body_idle_timeout).await {
+        Ok(ReadUpTo::End(bytes)) => Ok(Form::Read(bytes)),
+        Ok(ReadUpTo::Limit(begun, rest)) => Ok(Form::TooLong(begun, rest)),
         Err(_) => Err(say::ambiguous("a body that ended early beside it")),
     }
 }

@@ -115,14 +115,23 @@ async fn take_way(
         Ok(form) => form,
         Err(refusal) => return (ask.refuse(&parts.headers, None, &refusal), "refused"),
     };
+    let observed = policy.mode == Mode::Observe;
+    if let Some(refusal) = form.refusal(&ask) {
+        if !observed {
+            return refused(&ask, &parts, form, None, &refusal);
+        }
+        ask.note_conflict(&parts.headers, None, &refusal);
+    }
     let effect = effect_of(&ask, &parts, form.overrides());
     if effect == Effect::Neither {
+        let silence = ask.live.limits.body_idle_timeout;
         return match form {
             Form::Unread(body) => pass::pass(ask, parts, body).await,
-            Form::Read(bytes) => pass::pass_fixed(ask, parts, bytes).await,
+            form @ (Form::Read(_) | Form::TooLong(..)) => {
+                pass::pass_read(ask, parts, form.into_outgoing(silence)).await
+            }
         };
     }
-    let observed = policy.mode == Mode::Observe;
     let named = match name_resource(&ask) {
         Ok(named) => named,
         Err(refusal) if observed => {
@@ -171,8 +180,11 @@ pub fn refused(
     refusal: &Refusal,
 ) -> (Response<AnswerBody>, &'static str) {
     let mut answer = ask.refuse(&parts.headers, resource, refusal);
-    if let Form::Unread(body) = form {
-        settle_unread_body(parts, body, &mut answer, &ask.live);
+    match form {
+        Form::Unread(rest) | Form::TooLong(_, rest) => {
+            settle_unread_body(parts, rest, &mut answer, &ask.live);
+        }
+        Form::Read(_) => {}
     }
     (answer, "refused")
 }

@@ -33,10 +33,10 @@ pub async fn pass(ask: Ask, mut parts: Parts, body: Incoming) -> (Response<Answe
     answer(&ask, &parts, client_side, answered)
 }
 
-/// Passes a request on whose body was read already.
-pub async fn pass_fixed(ask: Ask, parts: Parts, body: Vec<u8>) -> (Response<AnswerBody>, &'static str) {
+/// Passes a request on whose body was read already, in part at least.
+pub async fn pass_read(ask: Ask, parts: Parts, body: OutgoingBody) -> (Response<AnswerBody>, &'static str) {
     let silence = ask.live.limits.body_idle_timeout;
-    let request = onward(&ask, &parts, &[], None, OutgoingBody::fixed(body.into()));
+    let request = onward(&ask, &parts, &[], None, body);
     let answered = exchange(&ask.route.pool, request, silence, false).await;
     answer(&ask, &parts, None, answered)
 }
