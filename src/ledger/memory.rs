@@ -9,12 +9,12 @@ use parking_lot::{Mutex, MutexGuard};
 use siphasher::sip::SipHasher13;
 use tokio::time::Instant;
 
+pub use super::begin::{BeginWrite, Begun, NotBegun, Place};
 use super::permit::WritePermit;
 use super::protocol::{BegunAt, Busy, Ending, Millis, NoRoom, Slots};
 use super::waiting::Waiting;
-use crate::decide::claim::{HoldMode, VersionCondition};
+use crate::decide::claim::HoldMode;
 use crate::decide::read::ReadStamp;
-use crate::decide::verdict::Refusal;
 use crate::identify::resource_id::ResourceId;
 use crate::request::version_tag::{Incarnation, ResourceKey, Variant, Version};
 
@@ -48,58 +48,6 @@ pub struct MemoryLedger {
 /// Secret keys of the hashes, so that nobody can aim a name at another resource's slot.
 #[derive(Clone, Copy)]
 struct HashKeys(u64, u64);
-
-/// A resource, and how a write wants to occupy it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The resource.
-    pub key: ResourceKey,
-    /// How.
-    pub mode: HoldMode,
-}
-
-/// A write that asks to be let through.
-#[derive(Clone, Debug)]
-pub struct BeginWrite {
-    /// The resource that the write names.
-    pub target: Place,
-    /// The upstream as a whole, where a route changes all of it: every write takes part in it.
-    pub whole: Option<Place>,
-    /// Further resources that it changes.
-    pub others: Vec<Place>,
-    /// What must be true of the target's version.
-    pub condition: VersionCondition,
-    /// Until when reads of the changed resources may lag, counted from the settlement.
-    pub read_lag: Duration,
-    /// Observe mode: let through whatever is found.
-    pub observe: bool,
-}
-
-/// Why a write is not let through.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotBegun {
-    /// The ledger judges no writes for this long yet.
-    Starting(Duration),
-    /// The place is occupied: by a write in flight, or for this long by one of unknown outcome.
-    Occupied {
-        /// Where.
-        key: ResourceKey,
-        /// `None`: a write in flight.
-        unsettled_for: Option<Duration>,
-    },
-    /// The condition is false.
-    Stale(Refusal),
-    /// Every entry is occupied.
-    NoRoom,
-}
-
-/// A write that was let through.
-pub struct Begun {
-    /// The right to forward it.
-    pub permit: WritePermit,
-    /// In observe mode: why it would not have been let through.
-    pub observed: Option<NotBegun>,
-}
 
 /// What is known of one resource, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -431,20 +379,6 @@ impl Locked<'_> {
                 |place: &&Place| ledger.shard_index(place.key) == *index && slots.holders(place.key) == 0;
             slots.has_room_for(places.iter().filter(new).count())
         })
-    }
-}
-
-impl BeginWrite {
-    /// Every place once: the target first, then the upstream as a whole, then the others.
-    fn places(&self) -> Vec<Place> {
-        let mut places = Vec::with_capacity(2 + self.others.len());
-        places.push(self.target);
-        for place in self.whole.iter().chain(&self.others) {
-            if places.iter().all(|p| p.key != place.key) {
-                places.push(*place);
-            }
-        }
-        places
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! The steps that a shared store would have to wait for are `async` already.
 
+pub mod begin;
 pub mod memory;
 pub mod permit;
 pub mod protocol;
