@@ -271,7 +271,7 @@ static KEYS: &[KeyDoc] = &[
     key(Fold, "trailing_dots", Kind::Flag, Is("true"), "/a. and /a%20 are /a"),
     key(Fold, "case", Kind::Flag, Is("true"), "/A is /a"),
     key(Fold, "unicode", Kind::Flag, Is("true"), "compatibility forms and the digits of every script: /%EF%BC%91 is /1"),
-    key(Fold, "leading_zeros", Kind::Flag, Is("true"), "/007 is /7"),
+    key(Fold, "leading_zeros", Kind::Flag, Is("true"), "/007, /+7, /7.0, /0_7 and /7e0 are /7: one whole number"),
     key(Fold, "format_suffix", Kind::Flag, Is("true"), "/a.json is /a"),
 ];
 

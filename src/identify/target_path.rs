@@ -27,7 +27,7 @@ pub struct Fold {
     pub case: bool,
     /// Compatibility forms and the decimal digits of every script: `/%EF%BC%91` and `/%D9%A1` are `/1`.
     pub unicode: bool,
-    /// `/007` is `/7`.
+    /// `/007`, `/+7`, `/7.0`, `/0_7` and `/7e0` are `/7`: a whole number is one however it is written.
     pub leading_zeros: bool,
     /// `/a.json` is `/a`: a suffix that names a format, in the last segment.
     pub format_suffix: bool,
@@ -112,6 +112,35 @@ impl TargetPath {
             .collect();
         let resolved = resolve(&spelled);
         TargetPath { spelled, resolved, ambiguity }
+    }
+
+    /// What other servers may read an ambiguous path as: encoded separators and dots decoded, backslashes
+    /// turned, control characters dropped or taken for the end, once and once more.
+    pub fn other_readings(path: &str) -> Vec<Self> {
+        const TURNED: [(&str, &str); 9] = [
+            ("%2f", "/"),
+            ("%5c", "/"),
+            ("\\", "/"),
+            ("%2e", "."),
+            ("%c0%af", "/"),
+            ("%c0%ae", "."),
+            ("%09", ""),
+            ("%0a", ""),
+            ("%0d", ""),
+        ];
+        let mut read = path.to_ascii_lowercase();
+        let mut readings = Vec::new();
+        for _ in 0..3 {
+            for (spelled, meant) in TURNED {
+                read = read.replace(spelled, meant);
+            }
+            readings.push(Self::parse(&read));
+            if let Some((before, _)) = read.split_once("%00") {
+                readings.push(Self::parse(before));
+            }
+            read = read.replace("%25", "%");
+        }
+        readings
     }
 
     /// What makes the path mean different things to different servers, if anything does.
@@ -252,9 +281,10 @@ pub fn fold_segment(segment: &str, fold: Fold, last: bool) -> String {
     {
         text = stem.to_owned();
     }
-    if fold.leading_zeros && text.len() > 1 && text.bytes().all(|b| b.is_ascii_digit()) {
-        let trimmed = text.trim_start_matches('0');
-        text = if trimmed.is_empty() { "0".to_owned() } else { trimmed.to_owned() };
+    if fold.leading_zeros
+        && let Some(number) = whole_number(&text)
+    {
+        text = number;
     }
     text
 }
@@ -269,9 +299,43 @@ fn one_sigma(c: char) -> char {
     if c == 'ς' { 'σ' } else { c }
 }
 
-/// Windows drops dots and blanks at the end of a name; some frameworks trim blanks at both ends.
+/// Windows drops dots and blanks at the end of a name; some frameworks trim white space of every script
+/// at both ends.
 fn trim_ends(text: &str, fold: Fold) -> &str {
-    if fold.trailing_dots { text.trim_start_matches(' ').trim_end_matches(['.', ' ']) } else { text }
+    let trimmed = || text.trim_start().trim_end_matches(|c: char| c == '.' || c.is_whitespace());
+    if fold.trailing_dots { trimmed() } else { text }
+}
+
+/// The plain form of a whole number that is written in any way that a common language reads: `007`,
+/// `+7` and `7.0` (FastAPI), `0_7` (Python), `7e0` and `0x7` (JavaScript). `None` for anything else.
+fn whole_number(text: &str) -> Option<String> {
+    const RADICES: [(&str, u32); 3] = [("0x", 16), ("0o", 8), ("0b", 2)];
+    if !text.bytes().any(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let bare = text.replace('_', "");
+    let unsigned = bare.strip_prefix('+').unwrap_or(&bare);
+    let zeros = |c| c == '0';
+    let digits = match unsigned.split_once('.') {
+        Some((whole, fraction)) if fraction.chars().all(zeros) => whole,
+        Some(_) | None => unsigned,
+    };
+    if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
+        let trimmed = digits.trim_start_matches(zeros);
+        return Some(if trimmed.is_empty() { "0" } else { trimmed }.to_owned());
+    }
+    let radix = |(prefix, radix): &(&str, u32)| {
+        let head = unsigned.get(..prefix.len()).filter(|head| head.eq_ignore_ascii_case(prefix))?;
+        u64::from_str_radix(unsigned.get(head.len()..)?, *radix).ok()
+    };
+    if let Some(number) = RADICES.iter().find_map(radix) {
+        return Some(number.to_string());
+    }
+    let plain = unsigned.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
+    let number = Some(unsigned).filter(|_| plain)?.parse::<f64>().ok()?;
+    // Beyond this a double stands for more than one whole number.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    (number.fract() == 0.0 && number.abs() < EXACT).then(|| format!("{}", number + 0.0))
 }
 
 /// Python's `int` and `\d` in several languages take the decimal digits of every script, so `/items/١`
@@ -324,6 +388,17 @@ mod tests {
             "/items/%201",
             "/items/..;/items/1",
             "/items/1.json/",
+            "/items/+1",
+            "/items/%2B1",
+            "/items/1.0",
+            "/items/001.00",
+            "/items/0_1",
+            "/items/1e0",
+            "/items/10E-1",
+            "/items/0x1",
+            "/items/0B1",
+            "/items/1%E2%80%A8",
+            "/items/%C2%851",
         ] {
             let path = TargetPath::parse(spelling);
             assert_eq!(path.routed(), "/items/1", "{spelling}");
@@ -363,6 +438,20 @@ mod tests {
         assert_eq!(folded(Fold { leading_zeros: false, ..on }, "/a/007"), "/a/007");
         assert_eq!(folded(Fold { format_suffix: false, ..on }, "/a.json"), "/a.json");
         assert_eq!(folded(Fold { parameters: false, ..on }, "/a;v=1"), "/a;v=1");
+    }
+
+    #[test]
+    fn what_is_no_other_spelling_of_a_whole_number_stays_as_it_is() {
+        for name in
+            ["1.5", "-1", "1e400", "0x", "0xg", "e1", "+", "_", "v1.0", "1-1", "1e", "infinity", "nan"]
+        {
+            assert_eq!(fold_segment(name, Fold::default(), false), name);
+        }
+        for (spelling, plain) in
+            [("-0", "0"), ("-1.0", "-1"), ("00", "0"), ("0012345678901234567890.0", "12345678901234567890")]
+        {
+            assert_eq!(fold_segment(spelling, Fold::default(), false), plain);
+        }
     }
 
     #[test]

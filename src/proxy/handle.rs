@@ -21,6 +21,7 @@ use crate::decide::policy::{Mode, StatusMapping};
 use crate::decide::verdict::{Refusal, RefusalKind, say};
 use crate::identify::query;
 use crate::identify::resource_id::ResourceId;
+use crate::identify::target_path::TargetPath;
 use crate::report::request_report::{AccessLog, RequestReport};
 use crate::request::method::{Effect, OVERRIDE_PARAMETER, overrides_in_fields};
 
@@ -106,7 +107,7 @@ async fn take_way(
 ) -> (Response<AnswerBody>, &'static str) {
     let policy = ask.route.route.policy.clone();
     if !policy.is_managed() {
-        return match slips_by(&ask) {
+        return match slips_by(&ask, &parts) {
             Some(refusal) => refused(&ask, &parts, Form::Unread(body), None, &refusal),
             None => pass::pass(ask, parts, body).await,
         };
@@ -159,16 +160,19 @@ async fn take_way(
     }
 }
 
-/// Why a write on a route that is not managed is not passed on all the same: to the origin its target
-/// may be a resource of a managed route of the same upstream.
-fn slips_by(ask: &Ask) -> Option<Refusal> {
-    if ask.method.is_safe() || !ask.route.beside_managed {
-        return None;
-    }
-    if !ask.target.origin_form {
-        return Some(say::ambiguous("another form than a path"));
-    }
-    ask.target.path.ambiguity().map(say::ambiguous)
+/// A write whose path could mean different things leads to this route, which judges nothing, in our
+/// reading; if it leads to a guarded route of the same origin in another one, it must not get by here.
+fn slips_by(ask: &Ask, parts: &Parts) -> Option<Refusal> {
+    let ambiguity = ask.target.path.ambiguity().filter(|_| ask.route.beside_managed)?;
+    let guarded = |path: &TargetPath| {
+        ask.live.routes.find(ask.target.host.as_deref(), path).is_some_and(|route| {
+            let policy = &route.route.policy;
+            policy.mode == Mode::Enforce && policy.upstream == ask.policy().upstream
+        })
+    };
+    let gets_by = effect_of(ask, parts, Vec::new()).writes()
+        && TargetPath::other_readings(ask.target.spelled.path()).iter().any(guarded);
+    gets_by.then(|| say::ambiguous(ambiguity))
 }
 
 /// The answer to a refused request whose body may still be coming.

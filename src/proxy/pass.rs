@@ -93,8 +93,9 @@ pub fn onward(
 ) -> Request<OutgoingBody> {
     let edit = RequestEdit {
         without,
-        managed: ask.policy().is_managed(),
+        managed: ask.route.beside_managed,
         upgrade,
+        last: body_may_stay_unread(&parts.method) && !http_body::Body::is_end_stream(&body),
         peer: ask.peer.map(|peer| peer.ip()),
         host: ask.target.host.as_deref(),
         server: &ask.live.server,
@@ -120,6 +121,13 @@ pub fn onward(
         });
     }
     request
+}
+
+/// Methods whose content has no generally defined semantics (RFC 9110 sections 9.3.1, 9.3.2, 9.3.5, 9.3.7
+/// and 9.3.8). Some origins leave it unread and take it for the next request on the connection: a write
+/// hidden in it would be one that nobody judged.
+fn body_may_stay_unread(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS, Method::TRACE].contains(method)
 }
 
 /// Sends a request without a body that changes nothing; once more if its connection proves to be dead.

@@ -78,6 +78,7 @@ async fn send(ask: &Ask, parts: &Parts, method: Method) -> Result<Response<Origi
         without: &without,
         managed: true,
         upgrade: None,
+        last: false,
         peer: ask.peer.map(|peer| peer.ip()),
         host: ask.target.host.as_deref(),
         server: &ask.live.server,

@@ -20,12 +20,11 @@ fn key_table() -> String {
                 Absent::Means(words) => words.to_owned(),
                 Absent::Mistake => "required".to_owned(),
             };
-            let choices = match doc.kind {
-                Kind::Choice { names, .. } => {
-                    let names: Vec<String> = names.iter().map(|name| format!("`\"{name}\"`")).collect();
-                    format!("{}: ", names.join(", "))
-                }
-                _ => String::new(),
+            let choices = if let Kind::Choice { names, .. } = doc.kind {
+                let names: Vec<String> = names.iter().map(|name| format!("`\"{name}\"`")).collect();
+                format!("{}: ", names.join(", "))
+            } else {
+                String::new()
             };
             table.push_str(&format!(
                 "| `{}` | {absent} | {choices}{} |\n",

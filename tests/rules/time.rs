@@ -47,12 +47,14 @@ async fn waiters(ledger: &Arc<MemoryLedger>, how_many: u32) -> [Arc<AtomicU32>; 
         let (ledger, [through, stale], write) = (ledger.clone(), counts.clone(), write.clone());
         spawn_local(async move {
             let waiter = ledger.waiting().join(A, 10).expect("a place in the queue");
-            let judged = waiter
-                .until(async || match ledger.begin(&write).await {
-                    Err(NotBegun::Occupied { .. }) => None,
-                    judged => Some(judged),
-                })
-                .await;
+            let judged = loop {
+                let mut woken = std::pin::pin!(waiter.woken());
+                woken.as_mut().enable();
+                match ledger.begin(&write).await {
+                    Err(NotBegun::Occupied { .. }) => woken.await,
+                    judged => break judged,
+                }
+            };
             match judged {
                 Ok(begun) => {
                     through.fetch_add(1, Ordering::Relaxed);

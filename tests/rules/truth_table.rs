@@ -238,6 +238,7 @@ impl Told {
             RefusalKind::OutcomeUnknown => "unknown",
             RefusalKind::OutcomeUnknownInTime => "unknown-in-time",
             RefusalKind::OriginUnreachable => "unreachable",
+            RefusalKind::OriginSilent => "silent",
             RefusalKind::Starting => "starting",
             RefusalKind::LedgerUnavailable => "full",
             RefusalKind::Overloaded => "overloaded",
@@ -462,7 +463,7 @@ fn every_row_of_the_truth_table_is_true() {
     }
     println!("{} rows", rows.len());
     assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
-    let shell_tells = [RefusalKind::ContentTooLarge, RefusalKind::Overloaded];
+    let shell_tells = [RefusalKind::ContentTooLarge, RefusalKind::Overloaded, RefusalKind::OriginSilent];
     for kind in RefusalKind::ALL {
         let reached = told.0.borrow().contains(&kind);
         assert_eq!(reached, !shell_tells.contains(&kind), "a row reaches {kind:?}");

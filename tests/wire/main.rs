@@ -6,6 +6,7 @@
 mod given;
 mod harness;
 
+mod foreign_findings;
 mod observe;
 mod refusals;
 mod smoke;
