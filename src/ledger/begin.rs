@@ -49,6 +49,8 @@ pub enum NotBegun {
     Stale(Refusal),
     /// Every entry is occupied.
     NoRoom,
+    /// The process ends: its ledger judges no writes any more.
+    Closed,
 }
 
 /// A write that was let through.
