@@ -90,7 +90,7 @@ pub enum Unusable {
     },
     /// The checksum does not match.
     Damaged,
-    /// The checksum matches, and yet no ledger has this.
+    /// No ledger has this, whatever the checksum says.
     Impossible(&'static str),
     /// They cannot be read.
     Unreadable(io::ErrorKind),
@@ -108,7 +108,7 @@ impl fmt::Display for Unusable {
                 write!(f, "it has {found} bytes and should have {told}; it was cut off or damaged")
             }
             Unusable::Damaged => f.write_str("its checksum does not match; it was damaged"),
-            Unusable::Impossible(what) => write!(f, "it has {what}, which no ledger has"),
+            Unusable::Impossible(what) => write!(f, "it has {what}; it was damaged"),
             Unusable::Unreadable(kind) => write!(f, "it cannot be read: {kind}"),
         }
     }

@@ -9,4 +9,5 @@ mod harness;
 mod foreign_findings;
 mod observe;
 mod refusals;
+mod restart;
 mod smoke;
