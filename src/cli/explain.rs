@@ -13,13 +13,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 
 use crate::config;
 use crate::config::checked::{Config, Route};
+use crate::decide::aim;
 use crate::decide::policy::{AlsoChanges, Mode};
-use crate::decide::verdict::{Refusal, RefusalKind, say};
-use crate::identify::query;
-use crate::identify::resource_id::{NameTemplate, ResourceId};
+use crate::decide::verdict::{Refusal, RefusalKind};
+use crate::identify::resource_id::NameTemplate;
 use crate::identify::route_table::HostPattern;
 use crate::identify::target_path::TargetPath;
-use crate::request::method::{Effect, OVERRIDE_PARAMETER, overrides_in_fields};
+use crate::request::method::Effect;
 
 /// `ifmatch explain`
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -153,7 +153,7 @@ fn told(config: &Config, asked: &Asked) -> String {
         told.line("decision", "forwarded as it is");
         return told.0;
     }
-    match resource(route, &target, asked) {
+    match aim::resource(&route.policy, &target, asked.query.as_deref()) {
         Ok(id) => told.line("resource", format!("{id} ({})", named_by(route))),
         Err(refusal) => {
             told.line("resource", "none: the target is ambiguous");
@@ -186,14 +186,8 @@ fn named_by(route: &Route) -> &'static str {
 
 /// Which effect the request has, by its method and by every override of it.
 fn tell_effect(told: &mut Told, route: &Route, asked: &Asked) -> Effect {
-    let in_query = query::values(asked.query.as_deref().unwrap_or_default(), OVERRIDE_PARAMETER);
-    let in_query: Vec<Vec<u8>> = in_query.map(|name| name.into_owned().into_bytes()).collect();
-    let overrides: Vec<&[u8]> = overrides_in_fields(&asked.fields)
-        .chain(in_query.iter().map(Vec::as_slice))
-        .filter(|name| !name.is_empty())
-        .collect();
-    let methods = &route.policy.methods;
-    let effect = methods.effect(&asked.method, overrides.iter().copied());
+    let overrides = aim::overrides(&asked.fields, asked.query.as_deref(), &[]);
+    let effect = aim::effect(&route.policy, &asked.method, &overrides);
     let words = match effect {
         Effect::Neither => "neither reads nor changes a resource; never conditional",
         Effect::Read => "a read; its answer is stamped",
@@ -211,21 +205,6 @@ fn tell_effect(told: &mut Told, route: &Route, asked: &Asked) -> Effect {
         told.line("effect", format!("{stated}: {words} (the strictest of all of them counts)"));
     }
     effect
-}
-
-fn resource(route: &Route, target: &TargetPath, asked: &Asked) -> Result<ResourceId, Refusal> {
-    if let Some(ambiguity) = target.ambiguity() {
-        return Err(say::ambiguous(ambiguity));
-    }
-    for held in &route.policy.params {
-        let value = target.spelled_segments().nth(held.segment).unwrap_or_default();
-        if !held.pattern.is_match(value) {
-            let found = format!("a value for `{}` that is not spelled as its resources are here", held.name);
-            return Err(say::ambiguous(found));
-        }
-    }
-    let (policy, query) = (&route.policy, asked.query.as_deref());
-    policy.resource.name(target, query, policy.fold).map_err(say::ambiguous)
 }
 
 /// Which further resources the write changes.
@@ -246,19 +225,10 @@ fn tell_changes(told: &mut Told, config: &Config, route: &Route, target: &Target
         let path = uri.as_ref().map(|uri| TargetPath::parse(uri.path()));
         let other = path.as_ref().and_then(|path| config.routes.find(asked.host.as_deref(), path));
         match (uri, path, other) {
-            (Some(uri), Some(path), Some(other)) => {
-                let asked = Asked {
-                    method: asked.method.clone(),
-                    host: asked.host.clone(),
-                    path: uri.path().to_owned(),
-                    query: uri.query().map(str::to_owned),
-                    fields: HeaderMap::new(),
-                };
-                match resource(other, &path, &asked) {
-                    Ok(id) => told.line("also changes", format!("{id} (Destination)")),
-                    Err(refusal) => told.line("also changes", format!("Destination: {}", refusal.detail)),
-                }
-            }
+            (Some(uri), Some(path), Some(other)) => match aim::resource(&other.policy, &path, uri.query()) {
+                Ok(id) => told.line("also changes", format!("{id} (Destination)")),
+                Err(refusal) => told.line("also changes", format!("Destination: {}", refusal.detail)),
+            },
             (_, _, _) => told.line("also changes", "Destination: no path of this server"),
         }
     }

@@ -15,6 +15,13 @@ pub fn values<'q>(query: &'q str, name: &str) -> impl Iterator<Item = Cow<'q, st
         .map(|(_, value)| decode(value))
 }
 
+/// The query without a parameter, the rest as it was spelled.
+pub fn without(query: &str, name: &str) -> String {
+    let stays =
+        |pair: &&str| !decode(pair.split_once('=').map_or(*pair, |(key, _)| key)).eq_ignore_ascii_case(name);
+    query.split('&').filter(stays).collect::<Vec<_>>().join("&")
+}
+
 fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains(['+', '%']) {
         return Cow::Borrowed(text);
@@ -31,5 +38,11 @@ mod tests {
     fn a_parameter_is_found_however_it_is_spelled() {
         let found: Vec<_> = values("a=1&I%64=x+y&id=%7A&id", "id").collect();
         assert_eq!(found, ["x y", "z", ""]);
+    }
+
+    #[test]
+    fn a_parameter_is_left_out_however_it_is_spelled() {
+        assert_eq!(without("a=%20&I%64=x&b&&ID", "id"), "a=%20&b&");
+        assert_eq!(without("id=1", "id"), "");
     }
 }

@@ -60,7 +60,7 @@ pub enum Ambiguity {
     ControlCharacter,
     /// `%2e` or `%2e%2e` as a whole segment.
     EncodedDotSegment,
-    /// `%25` before two hexadecimal digits: decoded twice by some servers.
+    /// `%25` before two hexadecimal digits, however those are spelled: decoded twice by some servers.
     DoubleEncoding,
     /// `%` without two hexadecimal digits behind it.
     InvalidEncoding,
@@ -228,6 +228,8 @@ fn doubt_about(raw: &str, decoded: &[u8]) -> Option<Ambiguity> {
     // What separates segments or escapes only after normalisation, to servers that normalise.
     let normal: String = if text.is_ascii() { String::new() } else { text.nfkc().collect() };
     let becomes = |c: char| normal.contains(c) && !text.contains(c);
+    let escapes =
+        |bytes: &[u8]| (0..bytes.len()).any(|i| bytes.get(i) == Some(&b'%') && hex_at(bytes, i + 1));
     let dots = |text: &str| matches!(without_parameters(text).trim_matches(' '), "." | "..");
     if encodings().any(|i| !hex_at(raw.as_bytes(), i)) {
         Some(Ambiguity::InvalidEncoding)
@@ -239,10 +241,7 @@ fn doubt_about(raw: &str, decoded: &[u8]) -> Option<Ambiguity> {
         Some(Ambiguity::ControlCharacter)
     } else if (raw.contains('%') && dots(&text)) || dots(&normal) {
         Some(Ambiguity::EncodedDotSegment)
-    } else if encodings()
-        .any(|i| raw.as_bytes().get(i..i + 2) == Some(b"25") && hex_at(raw.as_bytes(), i + 2))
-        || becomes('%')
-    {
+    } else if escapes(decoded) || escapes(normal.as_bytes()) || becomes('%') {
         Some(Ambiguity::DoubleEncoding)
     } else if std::str::from_utf8(decoded).is_err() {
         Some(Ambiguity::InvalidUtf8)

@@ -56,6 +56,11 @@ impl WritePermit {
         self.begun
     }
 
+    /// Whether this resource is one of its own, and gets a fresh version by its settlement.
+    pub fn occupies(&self, key: ResourceKey) -> bool {
+        self.places.iter().any(|place| place.key == key)
+    }
+
     /// Asks to be told when the places are free again: after the settle time where the outcome is
     /// unknown.
     pub fn on_end(&mut self, told: impl FnOnce() + Send + 'static) {

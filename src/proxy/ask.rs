@@ -48,6 +48,11 @@ impl Ask {
         &self.route.route.policy
     }
 
+    /// What the origin is called where its client does not say.
+    pub fn own_host(&self) -> Option<&str> {
+        self.route.route.upstream.servers.first().map(|server| &**server)
+    }
+
     /// The answer that a refusal makes; a conflict is counted, kept and logged.
     pub fn refuse(
         &self,

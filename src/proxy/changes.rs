@@ -5,13 +5,14 @@ use http::{HeaderMap, StatusCode, Uri, header};
 
 use super::ask::Ask;
 use super::write::DESTINATION;
+use crate::decide::aim;
 use crate::decide::claim::HoldMode;
 use crate::decide::policy::AlsoChanges;
 use crate::decide::verdict::{Refusal, say};
 use crate::identify::route_table::canonical_host;
 use crate::identify::target_path::TargetPath;
 use crate::ledger::memory::Place;
-use crate::ledger::protocol::BegunAt;
+use crate::ledger::permit::WritePermit;
 use crate::request::method::Effect;
 use crate::request::version_tag::ResourceKey;
 
@@ -54,13 +55,16 @@ pub fn others(ask: &Ask, parts: &Parts, effect: Effect) -> Result<Vec<Place>, Re
     Ok(keys.into_iter().map(|key| Place { key, mode: HoldMode::Shared }).collect())
 }
 
-/// RFC 9111 section 4.4: what an answer to a write names has changed with it.
-pub fn touch_named_by(ask: &Ask, answer: &HeaderMap, status: StatusCode, begun: BegunAt) {
+/// RFC 9111 section 4.4: what an answer to a write names has changed with it. What the write itself
+/// occupies is left to its settlement: a change by somebody else would cost its author the new tag.
+pub fn touch_named_by(ask: &Ask, answer: &HeaderMap, status: StatusCode, permit: &WritePermit) {
     let created = (status == StatusCode::CREATED).then(|| answer.get(header::LOCATION)).flatten();
     let content = status.is_success().then(|| answer.get(header::CONTENT_LOCATION)).flatten();
     for named in created.into_iter().chain(content).filter_map(|value| value.to_str().ok()) {
-        if let Some(Ok(key)) = resource_at(ask, named) {
-            ask.gateway.ledger.touch(key, begun, ask.route.route.upstream.read_lag);
+        if let Some(Ok(key)) = resource_at(ask, named)
+            && !permit.occupies(key)
+        {
+            ask.gateway.ledger.touch(key, permit.begun(), ask.route.route.upstream.read_lag);
         }
     }
 }
@@ -87,13 +91,10 @@ fn resource_at(ask: &Ask, reference: &str) -> Option<Result<ResourceKey, Refusal
         }
     }
     let path = TargetPath::parse(uri.path());
-    if let Some(ambiguity) = path.ambiguity() {
-        return Some(Err(say::ambiguous(ambiguity)));
-    }
     let route = ask.live.routes.find(here, &path).filter(|route| route.route.policy.is_managed())?;
     let policy = &route.route.policy;
-    let named = policy.resource.name(&path, uri.query(), policy.fold);
-    Some(named.map(|id| ask.gateway.ledger.key(&policy.upstream, &id)).map_err(say::ambiguous))
+    let named = aim::resource(policy, &path, uri.query());
+    Some(named.map(|id| ask.gateway.ledger.key(&policy.upstream, &id)))
 }
 
 /// A reference against the path it came with (RFC 3986 section 5.2, the forms that servers send).

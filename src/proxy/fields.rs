@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 
 use crate::config::checked::{Server, XForwarded};
 
@@ -53,6 +53,11 @@ pub struct RequestEdit<'e> {
     pub peer: Option<IpAddr>,
     /// The host that the client asked for.
     pub host: Option<&'e str>,
+    /// The origin's own, for a client of HTTP/1.0 that asked for none: every HTTP/1.1 request has a
+    /// field Host (RFC 9112 section 3.2).
+    pub own_host: Option<&'e str>,
+    /// The version that the request came in.
+    pub version: Version,
     /// What is configured.
     pub server: &'e Server,
 }
@@ -67,7 +72,7 @@ pub fn to_origin(fields: &HeaderMap, edit: &RequestEdit<'_>) -> HeaderMap {
                 && [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO].contains(name))
     };
     let mut sent = copy(fields, stays);
-    if let Some(host) = edit.host.and_then(|host| HeaderValue::try_from(host).ok())
+    if let Some(host) = edit.host.or(edit.own_host).and_then(|host| HeaderValue::try_from(host).ok())
         && !sent.contains_key(header::HOST)
     {
         sent.insert(header::HOST, host);
@@ -94,19 +99,25 @@ pub fn to_origin(fields: &HeaderMap, edit: &RequestEdit<'_>) -> HeaderMap {
     {
         sent.insert(header::CONNECTION, connection);
     }
-    append_via(&mut sent, edit.server);
+    append_via(&mut sent, edit.version, edit.server);
     append_forwarded(&mut sent, edit);
     sent
 }
 
 /// The fields that the client gets, in the order in which the origin sent them.
-pub fn to_client(fields: &HeaderMap, without: &[HeaderName], upgraded: bool, server: &Server) -> HeaderMap {
+pub fn to_client(
+    fields: &HeaderMap,
+    version: Version,
+    without: &[HeaderName],
+    upgraded: bool,
+    server: &Server,
+) -> HeaderMap {
     let mut sent = copy(fields, |name| is_for_one_connection(fields, name) || without.contains(name));
     if let Some(protocol) = fields.get(header::UPGRADE).filter(|_| upgraded) {
         sent.insert(header::UPGRADE, protocol.clone());
         sent.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
-    append_via(&mut sent, server);
+    append_via(&mut sent, version, server);
     sent
 }
 
@@ -139,9 +150,10 @@ fn nominated(fields: &HeaderMap) -> impl Iterator<Item = &str> {
 }
 
 /// RFC 9110 section 7.6.3: the protocol that the message came in, and who passed it on.
-fn append_via(sent: &mut HeaderMap, server: &Server) {
+fn append_via(sent: &mut HeaderMap, version: Version, server: &Server) {
+    let protocol: &[u8] = if version == Version::HTTP_10 { b"1.0 " } else { b"1.1 " };
     let via =
-        server.via.as_ref().and_then(|name| HeaderValue::try_from([b"1.1 ", name.as_bytes()].concat()).ok());
+        server.via.as_ref().and_then(|name| HeaderValue::try_from([protocol, name.as_bytes()].concat()).ok());
     if let Some(via) = via {
         sent.append(header::VIA, via);
     }

@@ -167,6 +167,16 @@ impl Live {
             .filter(|route| route.policy.is_managed())
             .map(|route| route.upstream.name.clone())
             .collect();
+        // Once the version of a whole has overtaken its resources', they must not fall back behind it.
+        let had_whole =
+            before.iter().flat_map(|live| live.routes.iter()).filter(|route| route.whole.is_some());
+        let whole: HashSet<Arc<str>> = config
+            .routes
+            .iter()
+            .filter(|route| route.upstream.has_whole_changes)
+            .chain(had_whole.map(|route| &route.route))
+            .map(|route| route.upstream.name.clone())
+            .collect();
         let live_route = |route: &Route| {
             let pool = pools.get(&route.upstream.name).cloned();
             Arc::new(LiveRoute {
@@ -175,7 +185,7 @@ impl Live {
                     Pool::new(route.upstream.clone(), metrics.origin_connections(&route.upstream.name))
                 }),
                 beside_managed: managed.contains(&route.upstream.name),
-                whole: route.upstream.has_whole_changes.then(|| ledger.whole_key(&route.upstream.name)),
+                whole: whole.contains(&route.upstream.name).then(|| ledger.whole_key(&route.upstream.name)),
                 route: route.clone(),
             })
         };

@@ -19,6 +19,7 @@ pub mod probe;
 pub mod read;
 pub mod refuse;
 pub mod representation;
+pub mod request_line;
 pub mod serve;
 pub mod target;
 pub mod write;

@@ -4,6 +4,7 @@
 use std::time::SystemTime;
 
 use http::request::Parts;
+use http::uri::{InvalidUri, PathAndQuery};
 use http::{HeaderName, Method, Request, Response, StatusCode, Version, header};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
@@ -13,6 +14,9 @@ use super::fields::{RequestEdit, to_origin};
 use super::origin::exchange::{NoAnswer, exchange};
 use super::representation::{date, last_modified};
 use crate::decide::claim::Shown;
+use crate::decide::outcome::WriteEnd;
+use crate::identify::query;
+use crate::request::method::{OVERRIDE_FIELDS, OVERRIDE_PARAMETER};
 use crate::request::preconditions::CONDITIONAL_FIELDS;
 
 /// What describes the write's own body, or asks for a part.
@@ -44,7 +48,9 @@ pub struct Look {
 /// If the origin does not answer.
 pub async fn look(ask: &Ask, parts: &Parts) -> Result<Look, NoAnswer> {
     let mut answer = send(ask, parts, Method::HEAD).await?;
-    if matches!(answer.status(), StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED) {
+    // Many a legacy API knows GET alone, and says 404, 405 or 501 to HEAD.
+    if !answer.status().is_success() {
+        answer.into_body().discard();
         answer = send(ask, parts, Method::GET).await?;
     }
     let exists = match answer.status() {
@@ -68,11 +74,23 @@ pub async fn reads_back(ask: &Ask, parts: &Parts, key: (u64, u64), sent: &SipHas
     answer.into_body().digest(fresh).await.is_ok_and(|read| read.finish128() == sent.finish128())
 }
 
+/// The target without a parameter that would make another method of the question.
+fn without_override(spelled: &PathAndQuery) -> Result<PathAndQuery, InvalidUri> {
+    let overridden =
+        spelled.query().filter(|query| query::values(query, OVERRIDE_PARAMETER).next().is_some());
+    let Some(query) = overridden else { return Ok(spelled.clone()) };
+    let rest = query::without(query, OVERRIDE_PARAMETER);
+    let target =
+        if rest.is_empty() { spelled.path().to_owned() } else { format!("{}?{rest}", spelled.path()) };
+    PathAndQuery::try_from(target)
+}
+
 async fn send(ask: &Ask, parts: &Parts, method: Method) -> Result<Response<OriginBody>, NoAnswer> {
     let without: Vec<HeaderName> = CONDITIONAL_FIELDS
-        .into_iter()
+        .iter()
+        .cloned()
         .chain(OF_THE_WRITE)
-        .chain(crate::request::method::OVERRIDE_FIELDS.map(HeaderName::from_static))
+        .chain(OVERRIDE_FIELDS.map(HeaderName::from_static))
         .collect();
     let edit = RequestEdit {
         without: &without,
@@ -81,12 +99,19 @@ async fn send(ask: &Ask, parts: &Parts, method: Method) -> Result<Response<Origi
         last: false,
         peer: ask.peer.map(|peer| peer.ip()),
         host: ask.target.host.as_deref(),
+        own_host: ask.own_host(),
+        version: parts.version,
         server: &ask.live.server,
     };
+    let target = without_override(&ask.target.spelled).map_err(|error| NoAnswer {
+        end: WriteEnd::NotSent,
+        reused: false,
+        cause: error.to_string(),
+    })?;
     let request = || {
         let mut request = Request::new(OutgoingBody::empty());
         *request.method_mut() = method.clone();
-        *request.uri_mut() = ask.target.spelled.clone().into();
+        *request.uri_mut() = target.clone().into();
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = to_origin(&parts.headers, &edit);
         request

@@ -13,7 +13,7 @@ use super::origin::exchange::{NoAnswer, exchange};
 use super::pass::{log_no_answer, onward, send_read, to_answer, unanswered};
 use super::representation::{last_modified, variant};
 use crate::decide::policy::Mode;
-use crate::decide::read::{RangePlan, ReadAnswer, ReadStamp, ReadVerdict, judge_read, plan_range};
+use crate::decide::read::{RangePlan, ReadAnswer, ReadStamp, ReadVerdict, TagsOf, judge_read, plan_range};
 use crate::decide::verdict::say;
 use crate::request::preconditions::{IfRange, Preconditions};
 use crate::request::version_tag::{Variant, VersionTag};
@@ -51,7 +51,7 @@ pub async fn read(
     };
     let ledger = ask.gateway.ledger.clone();
     // R3: before the request goes out; a number fetched later could be put on older content.
-    let stamp = ledger.observe(named.key, ask.route.whole, ask.policy().read_lag);
+    let stamp = ledger.observe(named.key, ask.route.whole, ask.route.route.upstream.read_lag);
     let plan = plan_range(&stated, stamp, ledger.incarnation(), named.key);
     ask.gateway.metrics.decision_duration.observe(started.elapsed().as_secs_f64());
     let sent_at = Instant::now();
@@ -106,7 +106,7 @@ async fn ask_origin(
 
 fn see(ask: &Ask, named: &Named, parts: &Parts, stamp: ReadStamp, answer: &Response<OriginBody>) -> Seen {
     let ledger = &ask.gateway.ledger;
-    let now = ledger.observe(named.key, ask.route.whole, ask.policy().read_lag);
+    let now = ledger.observe(named.key, ask.route.whole, ask.route.route.upstream.read_lag);
     Seen {
         variant: variant(ledger, ask.target.spelled.as_str(), &parts.headers, answer.headers()),
         still_at_rest: now.at_rest && now.version == stamp.version,
@@ -147,11 +147,15 @@ fn stamped(
         still_at_rest: seen.still_at_rest,
         multipart: content_type.to_ascii_lowercase().starts_with(b"multipart/byteranges"),
     };
-    let incarnation = ask.gateway.ledger.incarnation();
-    let mut verdict = judge_read(&ask.method, stated, stamp, &facts, incarnation, named.key);
+    let of = TagsOf {
+        incarnation: ask.gateway.ledger.incarnation(),
+        resource: named.key,
+        weak: ask.policy().weak_if_match,
+    };
+    let mut verdict = judge_read(&ask.method, stated, stamp, &facts, of);
     if let (ReadVerdict::Refuse(refusal), Mode::Observe) = (&verdict, ask.policy().mode) {
         ask.note_conflict(&parts.headers, Some(named), refusal);
-        verdict = judge_read(&ask.method, &Preconditions::default(), stamp, &facts, incarnation, named.key);
+        verdict = judge_read(&ask.method, &Preconditions::default(), stamp, &facts, of);
     }
     match verdict {
         ReadVerdict::Answer(tag) => {
@@ -180,7 +184,7 @@ fn not_modified(
     let (mut head, body) = answer.into_parts();
     body.discard();
     head.status = StatusCode::NOT_MODIFIED;
-    head.headers = super::fields::to_client(&head.headers, &without, false, &ask.live.server);
+    head.headers = super::fields::to_client(&head.headers, head.version, &without, false, &ask.live.server);
     // The origin's own words for its own status.
     head.extensions.remove::<hyper::ext::ReasonPhrase>();
     let mut answer = Response::from_parts(head, AnswerBody::fixed(""));

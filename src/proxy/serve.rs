@@ -13,6 +13,7 @@ use pingora::server::ShutdownWatch;
 
 use super::gateway::Gateway;
 use super::handle::handle;
+use super::request_line::{Suspects, Watched};
 
 /// The proxy, as pingora's listeners see it.
 pub struct Proxy(Arc<Gateway>);
@@ -36,9 +37,14 @@ impl ServerApp for Proxy {
         let peer = stream
             .get_socket_digest()
             .and_then(|digest| digest.peer_addr().and_then(|address| address.as_inet().copied()));
-        let service = service_fn(move |request| handle(gateway.clone(), request, peer));
+        let suspects = Suspects::default();
+        let watched = Watched::new(stream, suspects.clone());
+        let service = service_fn(move |mut request| {
+            suspects.mark(&mut request);
+            handle(gateway.clone(), request, peer)
+        });
         let connection = http_builder(limits.max_header_bytes, limits.max_header_count, limits.idle_timeout)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(watched), service)
             .with_upgrades();
         drive(connection, shutdown.clone()).await;
         None
@@ -53,15 +59,15 @@ pub fn http_builder(max_header_bytes: usize, max_headers: usize, idle_timeout: D
         .max_header_size(max_header_bytes)
         .max_headers(max_headers)
         .header_read_timeout(idle_timeout)
-        .preserve_header_case(true)
-        // A client may close its side after its request and still wait for the answer.
-        .half_close(true);
+        .preserve_header_case(true);
     builder
 }
 
 /// Runs a connection to its end; when the server stops, to the end of the request that it is in.
-async fn drive<S>(connection: http1::UpgradeableConnection<TokioIo<Stream>, S>, mut shutdown: ShutdownWatch)
-where
+async fn drive<S>(
+    connection: http1::UpgradeableConnection<TokioIo<Watched<Stream>>, S>,
+    mut shutdown: ShutdownWatch,
+) where
     S: hyper::service::HttpService<hyper::body::Incoming, ResBody = super::body::AnswerBody> + 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {

@@ -3,6 +3,7 @@
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Version, header};
 
+use super::request_line::HasFragment;
 use crate::decide::verdict::{Refusal, say};
 use crate::identify::route_table::canonical_host;
 use crate::identify::target_path::TargetPath;
@@ -23,9 +24,12 @@ impl Target {
     /// Reads a request's target and host.
     ///
     /// # Errors
-    /// If there is no path in it, or the host is missing, repeated or contradicts the target
+    /// If there is no path in it, or a fragment, or the host is missing, repeated or contradicts the target
     /// (RFC 9112 section 3.2).
     pub fn read<B>(request: &Request<B>) -> Result<Self, Refusal> {
+        if request.extensions().get::<HasFragment>().is_some() {
+            return Err(say::ambiguous("a fragment (`#`), which belongs to links and not to requests"));
+        }
         let uri = request.uri();
         let spelled = match uri.path_and_query() {
             Some(spelled) if spelled.as_str().starts_with('/') && *request.method() != Method::CONNECT => {

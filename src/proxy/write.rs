@@ -145,7 +145,7 @@ async fn settle_answered(
     if ended == WriteOutcome::Applied
         && let Some(permit) = &permit
     {
-        changes::touch_named_by(ask, answer.headers(), status, permit.begun());
+        changes::touch_named_by(ask, answer.headers(), status, permit);
     }
     let settlement = settle(ask, permit, ended).await;
     let tag = match settlement {

@@ -10,8 +10,10 @@
 )]
 
 mod bad_config;
+mod deploy;
 mod layering;
 mod model;
+mod properties;
 mod readme;
 mod regressions;
 mod seeded;

@@ -43,14 +43,14 @@
 //! |---|---|---|
 //! | one key, three clients | 512 | 1711 |
 //! | one key, all that can happen | 9821 | 62533 |
-//! | two keys | 1428 | 5542 |
-//! | two keys, unknown outcomes | 26411 | 137502 |
-//! | two keys, blind writes | 23237 | 82308 |
-//! | two keys, touches | 4956 | 28666 |
+//! | two keys | 1734 | 6832 |
+//! | two keys, unknown outcomes | 28097 | 145962 |
+//! | two keys, blind writes | 29179 | 105648 |
+//! | two keys, touches | 5590 | 32658 |
 //! | a write to both keys | 65826 | 229579 |
-//! | a write to both keys, forgetting | 2339 | 8814 |
+//! | a write to both keys, forgetting | 2731 | 10370 |
 //! | a write to everything | 133266 | 444780 |
-//! | a write to everything, forgetting | 13153 | 53317 |
+//! | a write to everything, forgetting | 20210 | 85030 |
 //!
 //! Larger ones, of minutes: `IFMATCH_MODEL=large`. Not here: the locks of several shards (the ledger
 //! takes all of a write at once), `read_lag`, observe mode, and what `docs/` says no proxy can prevent.

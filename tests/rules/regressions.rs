@@ -279,6 +279,14 @@ fn a_compatibility_form_of_a_separator_is_ambiguous() {
     assert_eq!(TargetPath::parse("/items/1%EF%BC%9Bv=1").routed(), "/items/1");
 }
 
+// What makes an escape of an encoded percent sign can be encoded itself: `%25%33%31` is `%31`, and to a
+// server that decodes twice it is `1`.
+#[test]
+fn an_encoded_percent_sign_is_ambiguous_before_encoded_digits_too() {
+    assert!(TargetPath::parse("/items/%25%33%31").ambiguity().is_some());
+    assert_eq!(TargetPath::parse("/items/100%25").ambiguity(), None);
+}
+
 // Lower case of a whole word: a sigma at its end is another letter than one before a suffix, so that
 // `/ΑΣ` and `/ΑΣ.json` were two resources.
 #[test]

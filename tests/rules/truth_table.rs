@@ -24,7 +24,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use ifmatch::decide::claim::{Claim, HoldMode, Patience, Probe, Shown, VersionCondition, claim, judge_shown};
 use ifmatch::decide::outcome::{WriteEnd, outcome};
 use ifmatch::decide::policy::{Mode, RoutePolicy, Unconditional, WeakIfMatch};
-use ifmatch::decide::read::{RangePlan, ReadAnswer, ReadVerdict, judge_read, plan_range};
+use ifmatch::decide::read::{RangePlan, ReadAnswer, ReadVerdict, TagsOf, judge_read, plan_range};
 use ifmatch::decide::verdict::{Refusal, RefusalKind, say};
 use ifmatch::identify::query;
 use ifmatch::identify::route_table::{PathPattern, RouteTable};
@@ -330,10 +330,11 @@ fn read(
         multipart: row.says("multipart"),
     };
     let mut would = None;
-    let mut verdict = judge_read(method, stated, stamp, &answer, life, world.key);
+    let of = TagsOf { incarnation: life, resource: world.key, weak: row.policy().weak_if_match };
+    let mut verdict = judge_read(method, stated, stamp, &answer, of);
     if let (ReadVerdict::Refuse(refusal), Mode::Observe) = (&verdict, row.policy().mode) {
         would = Some(format!("would={}", told.refusal(refusal)));
-        verdict = judge_read(method, &Preconditions::default(), stamp, &answer, life, world.key);
+        verdict = judge_read(method, &Preconditions::default(), stamp, &answer, of);
     }
     let status = row.status().as_str().to_owned();
     let (status, tag) = match &verdict {

@@ -100,3 +100,33 @@ fn an_origin_is_asked_to_close_after_a_body_that_it_may_leave_unread() {
     proxy.get("/items/1").expect(200);
     assert_eq!(origin.seen().last().and_then(|s| s.field("Connection")), None);
 }
+
+/// Found with a WebDAV client that saves twice. A write on such a route publishes two numbers, one for its
+/// resource and one for all of them; its answer carried the first, which the second had overtaken.
+#[test]
+fn the_tag_of_a_write_that_changes_everything_is_good_for_the_next_one() {
+    let origin = Origin::with_item();
+    let config =
+        "[[routes]]\nname = \"all\"\npath = \"/{*rest}\"\nupstream = \"origin\"\nalso_changes = [\"*\"]\n";
+    let proxy = Proxy::in_front_of(&origin, config);
+    let put = proxy.put("/items/1", &proxy.tag("/items/1"), "two").expect(204);
+    let again = proxy.put("/items/1", &put.tag(), "three").expect(204);
+    assert_ne!(put.tag(), again.tag());
+    proxy.put("/items/1", &put.tag(), "stale").expect_refusal(412, "precondition-failed");
+}
+
+/// litmus calls it unsafe: a DELETE of a folder with a fragment behind it deleted the folder, because the
+/// fragment was cut off on the way to an origin that would have refused it.
+#[test]
+fn a_target_with_a_fragment_is_refused_on_every_route() {
+    let origin = Origin::with_item();
+    let proxy = Proxy::in_front_of(&origin, BESIDE_OFF);
+    let mut client = proxy.connect();
+    for _ in 0..2 {
+        for target in ["/items/1#a", "/other/#a", "/items/1?b#a"] {
+            client.ask(&request("DELETE", target)).expect_refusal(400, "ambiguous-target");
+        }
+        client.ask(&request("GET", "/items/1").body("GET /items/1#a HTTP/1.1\r\n")).expect(200);
+    }
+    assert_eq!(origin.seen().len(), 2, "{}", origin.story());
+}

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -201,6 +201,13 @@ impl Client {
         self.send(request.bytes())
     }
 
+    /// Sends requests in one write.
+    #[track_caller]
+    pub fn pipeline(&mut self, requests: &[RequestText]) -> &mut Self {
+        self.methods.extend(requests.iter().map(|request| request.method().to_owned()));
+        self.send(requests.iter().flat_map(RequestText::bytes).collect::<Vec<u8>>())
+    }
+
     /// Sends a request and reads its answer.
     #[track_caller]
     pub fn ask(&mut self, request: &RequestText) -> Answer {
@@ -268,6 +275,19 @@ impl Client {
         bytes
     }
 
+    /// All bytes up to the end of the connection.
+    #[track_caller]
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        loop {
+            match self.reader.some(usize::MAX) {
+                Ok(more) => bytes.extend(more),
+                Err(error) if is_end(&error) => return bytes,
+                Err(error) => panic!("no end: {error} after {} bytes", bytes.len()),
+            }
+        }
+    }
+
     /// Fails unless the proxy closes the connection without another byte.
     #[track_caller]
     pub fn expect_close(&mut self) {
@@ -311,19 +331,6 @@ impl Client {
     /// Waits at most so long for each read from now on.
     pub fn deadline(&self, at_most: Duration) {
         self.stream_ref().set_read_timeout(Some(at_most)).expect("a deadline");
-    }
-}
-
-impl Read for Client {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        match self.reader.some(buf.len()) {
-            Ok(bytes) => {
-                buf[..bytes.len()].copy_from_slice(&bytes);
-                Ok(bytes.len())
-            }
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
-            Err(error) => Err(error),
-        }
     }
 }
 
