@@ -222,6 +222,28 @@ fn another_number_of_shards_only_raises_versions() {
 }
 
 #[test]
+fn a_shard_takes_the_highest_floor_that_its_resources_had() {
+    let head = Head {
+        incarnation: Incarnation(1),
+        hash_keys: (2, 3),
+        sequence: 9,
+        floors: [1, 9, 3, 5].map(|floor| (Version(floor), BegunAt(0))).to_vec(),
+        holds: 0,
+        lags: 0,
+        entries: 0,
+    };
+    let bytes = Writer::begin(Vec::new(), &head).and_then(Writer::finish).expect("memory");
+    for (room, floors) in
+        [(NARROW, [9, 9, 9, 9]), (2048, [3, 9, 3, 9]), (4096, [1, 9, 3, 5]), (ROOMY, [1, 9, 3, 5])]
+    {
+        let ledger = restored(&bytes, room).expect("a whole state");
+        for n in 0..KEYS {
+            assert_eq!(ledger.version(key(n), None), Version(floors[n as usize % 4]), "{room}, {n}");
+        }
+    }
+}
+
+#[test]
 fn with_less_room_entries_are_forgotten_and_the_floor_rises() {
     in_paused_time(async {
         let before = MemoryLedger::new(limits(ROOMY));
