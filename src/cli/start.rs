@@ -24,8 +24,11 @@ pub(super) fn run(run: Run, config: Config) -> ExitCode {
     let public: Vec<String> = bound.public().iter().map(ToString::to_string).collect();
     let admin = bound.admin().map(|address| address.to_string()).unwrap_or_default();
     tracing::info!(public = public.join(","), admin, version = env!("CARGO_PKG_VERSION"), "listening");
-    bound.run(StopOn::Signals);
-    ExitCode::SUCCESS
+    match bound.run(StopOn::Signals) {
+        Ok(()) => ExitCode::SUCCESS,
+        // The log has told.
+        Err(_) => ExitCode::FAILURE,
+    }
 }
 
 /// The demonstration: a legacy API, the proxy in front of it, and a storm without and with the guard.

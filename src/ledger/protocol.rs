@@ -4,13 +4,18 @@
 //! rule names (R3, R5, R7, R8, R9, R13) are those of `docs` in the crate's architecture text; an
 //! exhaustive search in `tests/rules/model.rs` runs these very steps.
 
+mod saved;
+
 use std::collections::HashMap;
+use std::time::Duration;
 
 use hashbrown::HashTable;
 
 use crate::decide::claim::HoldMode;
 use crate::decide::read::ReadStamp;
 use crate::request::version_tag::{ResourceKey, Version};
+
+pub use saved::{SavedEntry, SavedHold, SavedLag};
 
 /// Milliseconds since the ledger began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,6 +72,16 @@ struct Hold {
     overlapped: bool,
     /// When the last of the unknown outcomes among the holders is settled.
     unsettled_until: Option<Millis>,
+    owed: Owed,
+}
+
+/// What the end of a hold has to know of its holders, for when the process ends before it (rule R11).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owed {
+    /// When the first of them began.
+    pub begun: BegunAt,
+    /// The longest time for which reads may lag behind one of them.
+    pub read_lag: Duration,
 }
 
 /// Why a resource cannot be occupied.
@@ -179,6 +194,7 @@ impl Slots {
             holders: 0,
             overlapped: false,
             unsettled_until: None,
+            owed: Owed::default(),
         });
         if hold.holders > 0 {
             hold.overlapped |= (hold.mode, mode) != (HoldMode::Member, HoldMode::Member);
@@ -190,6 +206,14 @@ impl Slots {
         }
         hold.holders += 1;
         Ok(Occupied { evicted })
+    }
+
+    /// R11: what the end of this holder's hold will have to know. Belongs to the step that occupied.
+    pub fn note_owed(&mut self, key: ResourceKey, owed: Owed) {
+        if let Some(hold) = self.holds.get_mut(&key) {
+            hold.owed.begun = hold.owed.begun.oldest(owed.begun);
+            hold.owed.read_lag = hold.owed.read_lag.max(owed.read_lag);
+        }
     }
 
     /// R8: a holder's outcome is unknown until `until`. Nothing else changes: the hold goes on, reads
@@ -374,11 +398,17 @@ impl Slots {
         }
         // The floor may have risen: the entry starts at what the resource's version is now.
         let version = version.max(self.floor);
+        self.push(Entry { key, version, begun })?;
+        Ok(full)
+    }
+
+    fn push(&mut self, entry: Entry) -> Result<(), NoRoom> {
         let at = u32::try_from(self.entries.len()).map_err(|_| NoRoom)?;
-        self.entries.push(Entry { key, version, begun });
+        let key = entry.key;
+        self.entries.push(entry);
         let entries = &self.entries;
         self.index.insert_unique(key.0, at, |at| entries.get(*at as usize).map_or(0, |e| e.key.0));
-        Ok(full)
+        Ok(())
     }
 
     fn remove(&mut self, key: ResourceKey) {

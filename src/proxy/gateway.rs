@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
@@ -11,7 +11,7 @@ use super::in_flight::Counter;
 use super::origin::pool::Pool;
 use crate::config::checked::{Config, Ledger, Limits, Route, Server};
 use crate::identify::route_table::RouteTable;
-use crate::ledger::memory::{LedgerLimits, MemoryLedger};
+use crate::ledger::memory::MemoryLedger;
 use crate::report::journal::Journal;
 use crate::report::metrics::{Metrics, RouteMetrics};
 use crate::report::recent_reads::RecentReads;
@@ -66,24 +66,12 @@ pub struct LiveRoute {
 }
 
 impl Gateway {
-    /// Takes a configuration and begins a new life of the ledger.
+    /// Takes a configuration and the ledger to judge by.
     ///
     /// # Errors
     /// If a metric cannot be registered: a bug in its name.
-    pub fn new(config: Config) -> prometheus::Result<Arc<Self>> {
+    pub fn new(config: Config, ledger: Arc<MemoryLedger>) -> prometheus::Result<Arc<Self>> {
         let metrics = Metrics::new()?;
-        let ledger = MemoryLedger::new(LedgerLimits {
-            max_resources: config.ledger.max_resources,
-            settle: config.ledger.settle,
-            // Whoever keeps versions over restarts wants restarts to be exact: without its state a
-            // ledger first waits out writes of its earlier life. Without a state file every start is a
-            // new life, whose clients have no tags yet.
-            start_hold: if config.ledger.state_file.is_some() {
-                config.ledger.settle
-            } else {
-                Duration::ZERO
-            },
-        });
         let journal = Journal::new(config.server.conflicts_kept);
         let live = Live::new(config, &ledger, &metrics, None);
         let gateway = Gateway {

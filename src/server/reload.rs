@@ -1,4 +1,5 @@
-//! Upkeep in the background: the configuration file is read again, stale things are forgotten.
+//! Upkeep in the background: the configuration file is read again, stale things are forgotten, what was
+//! occupied when the process before ended is settled.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -81,6 +82,7 @@ impl Reload {
 #[async_trait]
 impl BackgroundService for Reload {
     async fn start(&self, mut shutdown: ShutdownWatch) {
+        tokio::spawn(self.gateway.ledger.clone().settle_restored());
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         let mut hangup = match signal(SignalKind::hangup()) {
             Ok(hangup) => hangup,

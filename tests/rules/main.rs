@@ -18,5 +18,6 @@ mod readme;
 mod regressions;
 mod seeded;
 mod sequences;
+mod snapshot;
 mod time;
 mod truth_table;

@@ -331,6 +331,7 @@ impl<'c> World<'c> {
                 count(&self.counts.no_room);
             }
             Err(NotBegun::Starting(_)) => panic!("there was no start hold"),
+            Err(NotBegun::Closed) => panic!("nobody closed the ledger"),
         }
     }
 

@@ -257,7 +257,7 @@ impl Told {
             NotBegun::Occupied { unsettled_for: None, .. } => self.refusal(&say::in_flight()),
             NotBegun::Occupied { unsettled_for: Some(left), .. } => self.refusal(&say::unsettled(*left)),
             NotBegun::Stale(refusal) => self.refusal(refusal),
-            NotBegun::NoRoom => self.word(RefusalKind::LedgerUnavailable),
+            NotBegun::NoRoom | NotBegun::Closed => self.word(RefusalKind::LedgerUnavailable),
         }
     }
 }

@@ -17,6 +17,7 @@ mod large_bodies;
 mod observe;
 mod reads;
 mod refusals;
+mod restart;
 mod smoke;
 mod storm;
 mod targets;
