@@ -29,8 +29,8 @@
 //! # The promise
 //!
 //! **A write that is let through replaces exactly the state that its author saw.** A doubt costs a
-//! spurious refusal, never a lost update. The rules that it rests on are written down in
-//! [`ledger::protocol`], and the README says what no proxy can prevent.
+//! spurious refusal, never a lost update. The rules that it rests on are written down in [`ledger`], and
+//! the README says what no proxy can prevent.
 
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,8 @@
 //! The rules of the ledger for a set of resources, as plain data and steps.
 //!
 //! Each method is one atomic step: whoever shares a [`Slots`] runs every step under one lock. The
-//! rule names (R3, R5, R7, R8, R9, R13) are those of `docs` in the crate's architecture text; an
-//! exhaustive search in `tests/rules/model.rs` runs these very steps.
+//! rule names (R3, R5, R7, R8, R9, R13) are those of [the ledger's text](super); an exhaustive search in
+//! `tests/rules/model.rs` runs these very steps.
 
 mod saved;
 

@@ -53,7 +53,7 @@
 //! | a write to everything, forgetting | 20210 | 85030 |
 //!
 //! Larger ones, of minutes: `IFMATCH_MODEL=large`. Not here: the locks of several shards (the ledger
-//! takes all of a write at once), `read_lag`, observe mode, and what `docs/` says no proxy can prevent.
+//! takes all of a write at once), `read_lag`, observe mode, and what the README says no proxy can prevent.
 
 mod real;
 mod state;

@@ -188,7 +188,8 @@ fn a_file_that_cannot_be_trusted_is_moved_aside_and_a_new_life_begins() {
     };
     let cut = |bytes: Vec<u8>| bytes[..bytes.len() - 1].to_vec();
     let foreign = |_| b"[server]\nlisten = \"127.0.0.1:8080\"\n".to_vec();
-    let spoil: [(fn(Vec<u8>) -> Vec<u8>, &str); 4] =
+    type Spoil = fn(Vec<u8>) -> Vec<u8>;
+    let spoil: [(Spoil, &str); 4] =
         [(damaged, "it was damaged"), (future, "has format 2"), (cut, "cut off"), (foreign, "no state file")];
     for (spoil, reason) in spoil {
         let home = Home::new();
