@@ -467,39 +467,38 @@ fn a_version_that_was_never_drawn_is_refused() {
     assert!(matches!(with(6).err(), Some(Unusable::Impossible(_))));
 }
 
-/// How much and how long: `cargo test --release --test rules entries_take -- --ignored --nocapture`.
+/// Also a measurement: `IFMATCH_ENTRIES=10000000 cargo test --release --test rules entries_go -- --nocapture`.
 #[test]
-#[ignore = "a measurement"]
-fn what_a_million_and_ten_million_entries_take() {
-    for entries in [1_000_000_u64, 10_000_000] {
-        let room = usize::try_from(entries + entries / 5).expect("fits");
-        let head = Head {
-            incarnation: Incarnation(1),
-            hash_keys: (2, 3),
-            sequence: entries + 1,
-            floors: vec![(Version(1), BegunAt(0)); 64],
-            holds: 0,
-            lags: 0,
-            entries,
-        };
-        let mut writer = Writer::begin(Vec::new(), &head).expect("memory");
-        for n in 1..=entries {
-            // Spread over shards and slots as hashes are.
-            let key = ResourceKey(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            let entry = SavedEntry { key, version: Version(n), begun: BegunAt(1) };
-            writer.record(&Record::Entry(entry)).expect("memory");
-        }
-        let bytes = writer.finish().expect("memory");
-        let began = std::time::Instant::now();
-        let ledger = restored(&bytes, room).expect("a whole state");
-        let (taken, began) = (began.elapsed(), std::time::Instant::now());
-        assert_eq!(ledger.len() as u64, entries);
-        let saved = bytes_of(&ledger);
-        println!(
-            "{entries} entries: {} bytes, taken up in {taken:?}, saved in {:?}",
-            saved.len(),
-            began.elapsed()
-        );
-        assert_eq!(saved.len(), bytes.len());
+fn many_entries_go_through_a_file_and_back() {
+    let asked = std::env::var("IFMATCH_ENTRIES").ok().and_then(|text| text.parse::<u64>().ok());
+    let entries = asked.unwrap_or(100_000);
+    let room = usize::try_from(entries + entries / 5).expect("fits");
+    let head = Head {
+        incarnation: Incarnation(1),
+        hash_keys: (2, 3),
+        sequence: entries + 1,
+        floors: vec![(Version(1), BegunAt(0)); 64],
+        holds: 0,
+        lags: 0,
+        entries,
+    };
+    let mut writer = Writer::begin(Vec::new(), &head).expect("memory");
+    for n in 1..=entries {
+        // Spread over shards and slots as hashes are.
+        let key = ResourceKey(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let entry = SavedEntry { key, version: Version(n), begun: BegunAt(1) };
+        writer.record(&Record::Entry(entry)).expect("memory");
     }
+    let bytes = writer.finish().expect("memory");
+    let began = std::time::Instant::now();
+    let ledger = restored(&bytes, room).expect("a whole state");
+    let (taken, began) = (began.elapsed(), std::time::Instant::now());
+    assert_eq!(ledger.len() as u64, entries);
+    let saved = bytes_of(&ledger);
+    println!(
+        "{entries} entries: {} bytes, taken up in {taken:?}, saved in {:?}",
+        saved.len(),
+        began.elapsed()
+    );
+    assert_eq!(saved.len(), bytes.len());
 }
