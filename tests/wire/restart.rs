@@ -15,10 +15,11 @@ const SHORT: &str = "50ms";
 const LONG: &str = "1h";
 
 /// A folder that outlives the proxies that use it.
-struct Home(PathBuf);
+pub struct Home(PathBuf);
 
 impl Home {
-    fn new() -> Self {
+    /// A new one.
+    pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder =
@@ -51,7 +52,7 @@ impl Home {
 
     /// Starts one and waits only until it listens.
     #[track_caller]
-    fn start_unready(&self, origin: &Origin, settle: &str) -> Proxy {
+    pub fn start_unready(&self, origin: &Origin, settle: &str) -> Proxy {
         Proxy::start_unready(&with_origin(origin.address(), &self.config(settle)))
     }
 
@@ -188,7 +189,8 @@ fn a_file_that_cannot_be_trusted_is_moved_aside_and_a_new_life_begins() {
     };
     let cut = |bytes: Vec<u8>| bytes[..bytes.len() - 1].to_vec();
     let foreign = |_| b"[server]\nlisten = \"127.0.0.1:8080\"\n".to_vec();
-    let spoil: [(fn(Vec<u8>) -> Vec<u8>, &str); 4] =
+    type Spoil = fn(Vec<u8>) -> Vec<u8>;
+    let spoil: [(Spoil, &str); 4] =
         [(damaged, "it was damaged"), (future, "has format 2"), (cut, "cut off"), (foreign, "no state file")];
     for (spoil, reason) in spoil {
         let home = Home::new();
