@@ -223,7 +223,7 @@ static KEYS: &[KeyDoc] = &[
 
     key(Ledger, "store", Kind::Choice { names: &["memory"], later: &["redis", "etcd"] }, Is(r#""memory""#), "where versions are kept"),
     key(Ledger, "max_resources", count(1, 1_000_000_000), Is("1_000_000"), "the most resources with a version of their own; about 30 bytes each"),
-    key(Ledger, "state_file", Kind::File, Means("versions do not survive a restart"), "where versions survive a clean restart"),
+    key(Ledger, "state_file", Kind::File, Means("versions do not survive a restart"), "where versions survive a clean restart; a file for one process at a time"),
     key(Ledger, "settle", WAIT, Is(r#""5s""#), "how long a write of unknown outcome may still be applied by the origin"),
 
     key(Upstreams, "servers", Kind::Servers, Mistake, "host:port of each server; connections go to the first one that accepts, in turn"),

@@ -263,7 +263,7 @@ fn a_held_place_remembers_when_its_write_began_and_how_long_reads_lag_behind_it(
     in_paused_time(async {
         let before = MemoryLedger::new(limits(ROOMY));
         let lagging = BeginWrite { read_lag: LAG, ..write(key(1), HoldMode::Exclusive) };
-        let permit = before.begin(&lagging).await.expect("at rest").permit;
+        let permit = let_through(&before, &lagging).await;
         let after = restored(&bytes_of(&before), ROOMY).expect("a whole state");
         let old = after.version(key(1), None);
         assert_eq!(after.changes_seen_since(key(1)), None);
@@ -279,8 +279,11 @@ fn a_held_place_remembers_when_its_write_began_and_how_long_reads_lag_behind_it(
 }
 
 async fn begun(ledger: &Arc<MemoryLedger>, key: ResourceKey) -> WritePermit {
-    let begun = ledger.begin(&write(key, HoldMode::Exclusive)).await;
-    begun.unwrap_or_else(|refused| panic!("{refused:?}")).permit
+    let_through(ledger, &write(key, HoldMode::Exclusive)).await
+}
+
+async fn let_through(ledger: &Arc<MemoryLedger>, write: &BeginWrite) -> WritePermit {
+    ledger.begin(write).await.unwrap_or_else(|refused| panic!("{refused:?}")).permit
 }
 
 // A write that is still in flight when the ledger closes is saved as held. If its end then drew a number,
@@ -352,7 +355,7 @@ fn small() -> Vec<u8> {
     in_paused_time(async {
         let ledger = MemoryLedger::new(limits(NARROW));
         let lagging = BeginWrite { read_lag: LAG, ..write(key(1), HoldMode::Exclusive) };
-        let permit = ledger.begin(&lagging).await.expect("at rest").permit;
+        let permit = let_through(&ledger, &lagging).await;
         permit.settle(WriteOutcome::Applied).await;
         let _held = begun(&ledger, key(2)).await;
         bytes_of(&ledger)

@@ -15,10 +15,11 @@ const SHORT: &str = "50ms";
 const LONG: &str = "1h";
 
 /// A folder that outlives the proxies that use it.
-struct Home(PathBuf);
+pub struct Home(PathBuf);
 
 impl Home {
-    fn new() -> Self {
+    /// A new one.
+    pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder =
@@ -51,7 +52,7 @@ impl Home {
 
     /// Starts one and waits only until it listens.
     #[track_caller]
-    fn start_unready(&self, origin: &Origin, settle: &str) -> Proxy {
+    pub fn start_unready(&self, origin: &Origin, settle: &str) -> Proxy {
         Proxy::start_unready(&with_origin(origin.address(), &self.config(settle)))
     }
 
