@@ -8,6 +8,8 @@ mod forwarding;
 mod given;
 mod harness;
 
+mod life;
+mod metrics;
 mod observe;
 mod reads;
 mod refusals;
