@@ -1,6 +1,7 @@
 //! pingora hands over a stream; hyper reads requests from it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -37,12 +38,17 @@ impl ServerApp for Proxy {
         let peer = stream
             .get_socket_digest()
             .and_then(|digest| digest.peer_addr().and_then(|address| address.as_inet().copied()));
-        let service = service_fn(move |request| handle(gateway.clone(), request, peer));
+        let asked = Arc::new(AtomicBool::new(false));
+        let has_asked = asked.clone();
+        let service = service_fn(move |request| {
+            asked.store(true, Ordering::Relaxed);
+            handle(gateway.clone(), request, peer)
+        });
         let (stream, client) = watch(stream);
         let connection = http_builder(limits.max_header_bytes, limits.max_header_count, limits.idle_timeout)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
-        drive(connection, client, shutdown.clone()).await;
+        drive(connection, client, &has_asked, shutdown.clone()).await;
         None
     }
 }
@@ -63,8 +69,12 @@ pub fn http_builder(max_header_bytes: usize, max_headers: usize, idle_timeout: D
 
 /// Runs a connection to its end; when the server stops, to the end of the request that it is in. A
 /// client that breaks it ends what is done for it alone: writes under way are in tasks of their own.
-async fn drive<S>(connection: Connection<S>, client: Watch<Stream>, mut shutdown: ShutdownWatch)
-where
+async fn drive<S>(
+    connection: Connection<S>,
+    client: Watch<Stream>,
+    has_asked: &AtomicBool,
+    mut shutdown: ShutdownWatch,
+) where
     S: hyper::service::HttpService<hyper::body::Incoming, ResBody = super::body::AnswerBody> + 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
@@ -85,6 +95,10 @@ where
             error = broken.as_mut() => return tracing::debug!(%error, "a client broke its connection"),
             () = stops.as_mut(), if !stopped => {
                 stopped = true;
+                // Part of a first request's head would hold the end up for as long as it likes.
+                if !has_asked.load(Ordering::Relaxed) {
+                    return;
+                }
                 connection.as_mut().graceful_shutdown();
             }
         }
