@@ -156,6 +156,23 @@ fn sigterm_lets_a_held_write_end_and_exits_at_once_with_0() {
 }
 
 #[test]
+fn a_connection_without_a_whole_request_does_not_hold_up_the_end() {
+    let (_origin, mut proxy) = items_with("[server]\ndrain_timeout = \"1h\"");
+    let mut silent = proxy.connect();
+    let mut begun = proxy.connect();
+    begun.send("GET /items/1 HTTP/1.1\r\nHo");
+    let mut again = proxy.connect();
+    again.ask(&request("GET", "/items/1")).expect(200);
+    again.send("GET /items/1 HTTP/1.1\r\nHo");
+    proxy.await_metric("ifmatch_client_connections", 3);
+    proxy.signal("TERM");
+    assert_eq!(proxy.await_exit().code(), Some(0));
+    for client in [&mut silent, &mut begun, &mut again] {
+        client.expect_close();
+    }
+}
+
+#[test]
 fn after_sigterm_nobody_new_is_accepted() {
     let (origin, proxy) = items();
     let held = origin.hold("GET", "/items/1");
@@ -201,7 +218,7 @@ fn what_does_not_end_within_drain_timeout_is_cut_off() {
 /// A request counts until its answer's last byte was handed to hyper; the bytes must leave, too.
 #[test]
 fn an_answer_under_way_to_a_slow_reader_arrives_whole_after_sigterm() {
-    for size in [100_000, 3_000_000, 10_000_000] {
+    for size in [100_000, 3_000_000, 10_000_000, 10_400_000] {
         let (origin, mut proxy) = items();
         origin.store("/items/1", &"x".repeat(size));
         let mut client = proxy.connect();
