@@ -1,6 +1,7 @@
 //! pingora hands over a stream; hyper reads requests from it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -39,14 +40,17 @@ impl ServerApp for Proxy {
             .and_then(|digest| digest.peer_addr().and_then(|address| address.as_inet().copied()));
         let suspects = Suspects::default();
         let watched = Watched::new(stream, suspects.clone());
+        let asked = Arc::new(AtomicBool::new(false));
+        let has_asked = asked.clone();
         let service = service_fn(move |mut request| {
+            asked.store(true, Ordering::Relaxed);
             suspects.mark(&mut request);
             handle(gateway.clone(), request, peer)
         });
         let connection = http_builder(limits.max_header_bytes, limits.max_header_count, limits.idle_timeout)
             .serve_connection(TokioIo::new(watched), service)
             .with_upgrades();
-        drive(connection, shutdown.clone()).await;
+        drive(connection, &has_asked, shutdown.clone()).await;
         None
     }
 }
@@ -66,6 +70,7 @@ pub fn http_builder(max_header_bytes: usize, max_headers: usize, idle_timeout: D
 /// Runs a connection to its end; when the server stops, to the end of the request that it is in.
 async fn drive<S>(
     connection: http1::UpgradeableConnection<TokioIo<Watched<Stream>>, S>,
+    has_asked: &AtomicBool,
     mut shutdown: ShutdownWatch,
 ) where
     S: hyper::service::HttpService<hyper::body::Incoming, ResBody = super::body::AnswerBody> + 'static,
@@ -75,6 +80,10 @@ async fn drive<S>(
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stopping(&mut shutdown) => {
+            // Part of a first request's head would hold the end up for as long as it likes.
+            if !has_asked.load(Ordering::Relaxed) {
+                return;
+            }
             connection.as_mut().graceful_shutdown();
             connection.await
         }

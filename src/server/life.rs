@@ -69,7 +69,12 @@ impl Life {
         // Nobody is left to be told if the listeners are gone already.
         self.close.send_replace(true);
         tracing::info!("the listeners are closed; waiting for requests in flight");
-        match tokio::time::timeout(self.drain_timeout, self.gateway.requests.none()).await {
+        let drained = async {
+            self.gateway.requests.none().await;
+            // An answer that was handed to hyper whole may still wait for a slow reader.
+            self.gateway.connections.none().await;
+        };
+        match tokio::time::timeout(self.drain_timeout, drained).await {
             Ok(()) => tracing::info!("every request in flight has ended"),
             Err(_) => tracing::warn!("drain_timeout is over; requests in flight are cut off"),
         }

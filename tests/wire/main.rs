@@ -14,6 +14,8 @@ mod forwarding;
 mod given;
 mod harness;
 mod large_bodies;
+mod life;
+mod metrics;
 mod observe;
 mod reads;
 mod refusals;

@@ -28,7 +28,7 @@ impl Home {
         Home(folder)
     }
 
-    fn file(&self) -> PathBuf {
+    pub fn file(&self) -> PathBuf {
         self.0.join("ledger")
     }
 

@@ -325,7 +325,7 @@ impl Client {
 
     /// Shrinks what the kernel buffers for this client, so that a slow reader is felt soon.
     pub fn small_buffers(&self) {
-        socket2::SockRef::from(self.stream_ref()).set_recv_buffer_size(4096).expect("a smaller buffer");
+        socket2::SockRef::from(self.stream_ref()).set_recv_buffer_size(64 * 1024).expect("a smaller buffer");
     }
 
     /// Waits at most so long for each read from now on.
