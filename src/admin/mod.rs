@@ -15,6 +15,7 @@ use pingora::server::ShutdownWatch;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::decide::aim;
 use crate::identify::query;
 use crate::identify::target_path::TargetPath;
 use crate::proxy::body::AnswerBody;
@@ -129,7 +130,7 @@ fn resources(gateway: &Gateway, asked: &str) -> Response<AnswerBody> {
     if !policy.is_managed() {
         return json(StatusCode::OK, &json!({ "path": target, "route": policy.name, "mode": "off" }));
     }
-    match policy.resource.name(&parsed, in_target, policy.fold) {
+    match aim::resource(policy, &parsed, in_target) {
         Ok(id) => {
             let found = gateway.ledger.inspect(gateway.ledger.key(&policy.upstream, &id), route.whole);
             let told = json!({
@@ -143,10 +144,7 @@ fn resources(gateway: &Gateway, asked: &str) -> Response<AnswerBody> {
             });
             json(StatusCode::OK, &told)
         }
-        Err(no_name) => json(
-            StatusCode::BAD_REQUEST,
-            &json!({ "error": format!("the path has {no_name}"), "path": target }),
-        ),
+        Err(refusal) => json(StatusCode::BAD_REQUEST, &json!({ "error": refusal.detail, "path": target })),
     }
 }
 

@@ -223,7 +223,7 @@ static KEYS: &[KeyDoc] = &[
 
     key(Ledger, "store", Kind::Choice { names: &["memory"], later: &["redis", "etcd"] }, Is(r#""memory""#), "where versions are kept"),
     key(Ledger, "max_resources", count(1, 1_000_000_000), Is("1_000_000"), "the most resources with a version of their own; about 30 bytes each"),
-    key(Ledger, "state_file", Kind::File, Means("versions do not survive a restart"), "where versions survive a clean restart"),
+    key(Ledger, "state_file", Kind::File, Means("versions do not survive a restart"), "where versions survive a clean restart; a file for one process at a time"),
     key(Ledger, "settle", WAIT, Is(r#""5s""#), "how long a write of unknown outcome may still be applied by the origin"),
 
     key(Upstreams, "servers", Kind::Servers, Mistake, "host:port of each server; connections go to the first one that accepts, in turn"),
@@ -246,7 +246,7 @@ static KEYS: &[KeyDoc] = &[
     key(Routes, "max_waiters", count(1, 10_000), Is("16"), "the most writes that wait for one resource; only with overlap = \"wait\""),
     key(Routes, "guard", Kind::Methods, Is(r#"["PUT", "PATCH", "DELETE"]"#), "methods that need a precondition"),
     key(Routes, "reads", Kind::Methods, Is(r#"["GET", "HEAD"]"#), "methods that read; every other one is a write"),
-    key(Routes, "principal", Kind::Table(Principal), Means("nobody in particular"), "who a client is: { header = \"Authorization\" } or { cookie = \"session\" }"),
+    key(Routes, "principal", Kind::Table(Principal), Means("the client's address"), "who a client is: { header = \"Authorization\" } or { cookie = \"session\" }"),
     key(Routes, "when_unknown", choice(&["require", "overlap", "allow"]), Is(r#""require""#), "nothing is known of what this client read; for unconditional = \"infer\" of a later version"),
     key(Routes, "also_changes", Kind::Templates, Is("[]"), "further resources that a write changes; [\"*\"]: every one of the upstream"),
     key(Routes, "read_lag", WAIT, Is(r#""0s""#), "how far the origin's reads may lag behind its writes"),
@@ -271,7 +271,7 @@ static KEYS: &[KeyDoc] = &[
     key(Fold, "trailing_dots", Kind::Flag, Is("true"), "/a. and /a%20 are /a"),
     key(Fold, "case", Kind::Flag, Is("true"), "/A is /a"),
     key(Fold, "unicode", Kind::Flag, Is("true"), "compatibility forms and the digits of every script: /%EF%BC%91 is /1"),
-    key(Fold, "leading_zeros", Kind::Flag, Is("true"), "/007 is /7"),
+    key(Fold, "leading_zeros", Kind::Flag, Is("true"), "/007, /+7, /7.0, /0_7 and /7e0 are /7: one whole number"),
     key(Fold, "format_suffix", Kind::Flag, Is("true"), "/a.json is /a"),
 ];
 

@@ -2,7 +2,7 @@
 //!
 //! [`load`] reads a file, tells every mistake of it at once with its place ([`Problems`]), or returns
 //! [`checked::Config`], which is all that the rest of the program sees. Nothing is ignored, clamped or
-//! defaulted in silence: what a key takes and what its absence means stands in [`keys`].
+//! defaulted in silence: what a key takes and what its absence means stands in [`mod@keys`].
 
 pub mod checked;
 pub mod keys;
@@ -102,7 +102,7 @@ pub fn with_addresses(
     if let Some(admin) = admin {
         config.server.admin = Some(admin);
     }
-    match process::shared_address(&config.server) {
+    match process::shared_address(&config.server.listen, config.server.admin) {
         None => Ok(config),
         Some(Mistake { found, expected, .. }) => {
             let flag = if admin.is_some() { "--admin" } else { "--listen" };
@@ -129,16 +129,17 @@ fn read(root: &Table<'_>) -> Option<Config> {
         Some(value) => route::routes(&value, upstreams.as_ref()),
         None => root.read("routes", |_| None),
     };
-    let (upstreams, routes) = assemble(upstreams?, drafts?)?;
+    let drafts = drafts?;
+    tell_clashes(&drafts);
+    let (upstreams, routes) = assemble(upstreams?, drafts)?;
     Some(Config { server: server?, limits: limits?, ledger: ledger?, upstreams, routes })
 }
 
-/// Tells which routes clash, and puts routes and upstreams together if nothing is wrong with any.
+/// Puts routes and upstreams together if nothing is wrong with any.
 fn assemble(
     upstreams: Upstreams<'_>,
     drafts: Vec<RouteDraft<'_>>,
 ) -> Option<(Vec<Arc<Upstream>>, RouteTable<Route>)> {
-    tell_clashes(&drafts);
     let mut upstreams =
         upstreams.by_name.into_iter().map(|(_, upstream)| upstream).collect::<Option<Vec<_>>>()?;
     let routes = drafts.into_iter().map(|draft| draft.checked).collect::<Option<Vec<_>>>()?;
@@ -154,7 +155,7 @@ fn assemble(
         let (hosts, path) = (route.hosts.clone(), route.path.clone());
         specs.push((route.to(Arc::clone(upstream)), hosts, path));
     }
-    // Clashes were told above.
+    // Clashes were told before.
     RouteTable::new(specs).ok().map(|routes| (upstreams, routes))
 }
 

@@ -46,6 +46,8 @@ pub struct Place {
 pub(super) enum Cause {
     /// The text is not TOML here.
     Syntax,
+    /// The text is not TOML from here on: nobody can tell what the rest of it was meant to be.
+    SyntaxOfRest,
     /// Something is not there.
     Missing,
     /// Something that is there is wrong.
@@ -107,22 +109,21 @@ impl Problems {
             let spanned = text.get(place.span.clone()).unwrap_or_default().matches('\n').count();
             Some(place.line..=place.line + spanned)
         };
-        let mut broken: Vec<usize> = Vec::new();
+        let line_of = |problem: &Problem| problem.place.as_ref().map_or(0, |place| place.line);
         list.sort_by_key(|problem| problem.place.as_ref().map_or(usize::MAX, |place| place.span.start));
-        for problem in list.iter().filter(|problem| problem.cause == Cause::Syntax) {
-            broken.extend(problem.place.as_ref().map(|place| place.line));
-        }
+        let of = |cause| list.iter().filter(move |problem| problem.cause == cause).map(line_of);
+        let broken: Vec<usize> = of(Cause::Syntax).collect();
+        let rest = of(Cause::SyntaxOfRest).min().unwrap_or(usize::MAX);
         let mut told = 0;
         list.retain(|problem| match problem.cause {
             // One mistake makes the parser stumble several times over a line.
-            Cause::Syntax => {
-                let line = problem.place.as_ref().map_or(0, |place| place.line);
+            Cause::Syntax | Cause::SyntaxOfRest => {
+                let line = line_of(problem);
                 std::mem::replace(&mut told, line) != line
             }
-            Cause::Missing => broken.is_empty(),
-            Cause::Wrong => {
-                !lines_of(problem).is_some_and(|lines| broken.iter().any(|line| lines.contains(line)))
-            }
+            Cause::Missing => broken.is_empty() && rest == usize::MAX,
+            Cause::Wrong => lines_of(problem)
+                .is_none_or(|lines| *lines.end() < rest && !broken.iter().any(|line| lines.contains(line))),
         });
         Problems { file: file.to_owned(), text: text.to_owned(), list }
     }

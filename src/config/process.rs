@@ -24,7 +24,12 @@ pub(super) fn server(table: &Table<'_>) -> Option<Server> {
             ("off", XForwarded::Off),
         ])
     });
-    let server = Server {
+    if let (Some(listen), Some(admin)) = (&listen, &admin)
+        && let Some(mistake) = shared_address(listen, *admin)
+    {
+        table.given("admin").or_else(|| table.given("listen"))?.tell::<()>(mistake);
+    }
+    Some(Server {
         listen: listen?,
         admin: admin?,
         workers: workers?,
@@ -34,14 +39,7 @@ pub(super) fn server(table: &Table<'_>) -> Option<Server> {
         conflicts_kept: conflicts_kept?,
         via: via?,
         x_forwarded: x_forwarded?,
-    };
-    match shared_address(&server) {
-        None => Some(server),
-        Some(mistake) => match table.given("admin").or_else(|| table.given("listen")) {
-            Some(value) => value.tell(mistake),
-            None => None,
-        },
-    }
+    })
 }
 
 fn addresses(value: &Value<'_>) -> Option<Vec<SocketAddr>> {
@@ -58,15 +56,17 @@ fn or_off<T>(value: &Value<'_>, take: impl FnOnce(&Value<'_>) -> Option<T>) -> O
 
 /// Whether the admin listener would be the public one, or could not be opened beside it. Port 0 is
 /// another port each time.
-pub(super) fn shared_address(server: &Server) -> Option<Mistake> {
-    let admin = server.admin?;
-    let meets = |listen: &SocketAddr| {
-        let same_host = listen.ip() == admin.ip()
-            || (listen.is_ipv4() == admin.is_ipv4()
-                && (listen.ip().is_unspecified() || admin.ip().is_unspecified()));
-        admin.port() != 0 && listen.port() == admin.port() && same_host
+pub(super) fn shared_address(listen: &[SocketAddr], admin: Option<SocketAddr>) -> Option<Mistake> {
+    let admin = admin?;
+    // `[::]` takes the IPv4 addresses too, wherever the system does not say otherwise.
+    let takes = |all: &SocketAddr, one: &SocketAddr| {
+        all.ip() == one.ip() || (all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4()))
     };
-    let public = server.listen.iter().find(|listen| meets(listen))?;
+    let meets = |listen: &SocketAddr| {
+        let same_port = admin.port() != 0 && listen.port() == admin.port();
+        same_port && (takes(listen, &admin) || takes(&admin, listen))
+    };
+    let public = listen.iter().find(|listen| meets(listen))?;
     let found = format!("admin = \"{admin}\" and listen = \"{public}\" are one address");
     Some(Mistake::found(found).expected("an address of its own for admin, or \"off\""))
 }

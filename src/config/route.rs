@@ -66,11 +66,9 @@ pub(super) fn routes<'t>(
     if elements.is_empty() {
         return value.tell(Mistake::found("an empty list"));
     }
-    let tables: Vec<Option<Table<'t>>> =
-        elements.iter().map(|element| element.table(Section::Routes)).collect();
-    let complete = tables.iter().all(Option::is_some);
-    let drafts: Vec<RouteDraft<'t>> =
-        tables.into_iter().flatten().map(|table| one(&table, upstreams)).collect();
+    // What is no table was told, so the file is refused; the other routes are looked at all the same.
+    let tables = elements.iter().filter_map(|element| element.table(Section::Routes));
+    let drafts: Vec<RouteDraft<'t>> = tables.map(|table| one(&table, upstreams)).collect();
     for (i, draft) in drafts.iter().enumerate() {
         let Some((name, value)) = &draft.name else { continue };
         let earlier = drafts.iter().take(i).find(|d| d.name.as_ref().is_some_and(|(n, _)| n == name));
@@ -79,7 +77,7 @@ pub(super) fn routes<'t>(
             value.tell::<()>(Mistake::found(found).expected("a name of its own"));
         }
     }
-    complete.then_some(drafts)
+    Some(drafts)
 }
 
 fn one<'t>(table: &Table<'t>, upstreams: Option<&Upstreams<'_>>) -> RouteDraft<'t> {

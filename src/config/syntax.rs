@@ -20,7 +20,7 @@ pub(super) fn tell(sink: &Sink<'_>, text: &str, errors: &[Error]) {
             Some(at) if span.start == at => {
                 let mistake =
                     Mistake::found("the list before this is not closed").expected("\"]\" at its end");
-                sink.tell(Cause::Syntax, "", span, mistake);
+                sink.tell(Cause::SyntaxOfRest, "", span, mistake);
             }
             Some(_) | None => {
                 let spanned = text.get(span.clone()).unwrap_or_default();

@@ -243,12 +243,12 @@ fn is_token(text: &str) -> bool {
 
 /// A name that may be a metrics label and stand in a key.
 pub(super) fn label(text: &str) -> Result<String, Mistake> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-    let found = match text.len() {
-        0 => "is empty".to_owned(),
-        1..=64 if text.bytes().all(plain) => return Ok(text.to_owned()),
-        1..=64 => "has other characters".to_owned(),
-        length => format!("is {length} bytes long"),
+    let foreign = text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')));
+    let found = match (text.len(), foreign) {
+        (1..=64, None) => return Ok(text.to_owned()),
+        (0, _) => "is empty".to_owned(),
+        (_, Some(foreign)) => format!("has the character {}", quote(&foreign.to_string())),
+        (length, None) => format!("is {length} bytes long"),
     };
     Err(Mistake::found(format!("{} {found}", quote(text))))
 }

@@ -91,6 +91,8 @@ pub struct Claim {
     /// Whether it goes by a condition that says nothing of the state its author saw: `If-Match: *`, or
     /// a list in `If-None-Match` alone. Such writes are counted.
     pub is_override: bool,
+    /// Whether a date is all that it states: one that has to be ignored leaves nothing.
+    pub states_only_a_date: bool,
 }
 
 /// Reads a write's claim out of what it states.
@@ -137,6 +139,7 @@ pub fn claim(
             probe,
             patience: Patience::AsRoute,
             is_override,
+            states_only_a_date: stated.if_match.is_none() && stated.if_none_match.is_none(),
         });
     }
     let (hold, patience) = match (effect, policy.unconditional) {
@@ -145,7 +148,7 @@ pub fn claim(
         (Effect::GuardedWrite, Unconditional::Allow)
         | (Effect::Neither | Effect::Read | Effect::Write, _) => (HoldMode::Shared, Patience::AsRoute),
     };
-    Ok(Claim { hold, condition, probe, patience, is_override: false })
+    Ok(Claim { hold, condition, probe, patience, is_override: false, states_only_a_date: false })
 }
 
 fn named_version(
@@ -171,11 +174,13 @@ pub struct Shown {
     pub last_modified: Option<SystemTime>,
 }
 
-/// Judges what the origin showed. `last_begun` is when the last write to the resource that may have
+/// Judges what the origin showed. `seen_since` is when the first write to the resource that may have
 /// been applied began, as far as the ledger saw one.
 ///
 /// A date has a resolution of one second, so a resource that was written in the second of its
-/// `Last-Modified` cannot be told from what a client read earlier in that second: it fails.
+/// `Last-Modified` cannot be told from what a client read earlier in that second: it fails. Of all the
+/// writes that were seen, the ledger knows only when the first one began, so everything that was
+/// modified since then fails.
 ///
 /// # Errors
 /// 412 where the condition is false or the origin does not tell; 428 where the only thing stated is a
@@ -184,7 +189,7 @@ pub struct Shown {
 pub fn judge_shown(
     claim: &Claim,
     shown: Shown,
-    last_begun: Option<SystemTime>,
+    seen_since: Option<SystemTime>,
     effect: Effect,
     policy: &RoutePolicy,
 ) -> Result<(), Refusal> {
@@ -199,13 +204,15 @@ pub fn judge_shown(
     let Some(date) = claim.probe.unmodified_since else { return Ok(()) };
     match shown.last_modified {
         Some(modified) if modified > date => Err(say::modified_since()),
-        Some(modified) if last_begun.is_some_and(|begun| modified + RESOLUTION >= begun) => {
+        Some(modified) if seen_since.is_some_and(|begun| modified + RESOLUTION >= begun) => {
             Err(say::modified_since())
         }
         Some(_) => Ok(()),
         None => {
-            let alone = !claim.probe.must_not_exist && claim.condition == VersionCondition::default();
-            if alone && effect == Effect::GuardedWrite && policy.unconditional == Unconditional::Require {
+            if claim.states_only_a_date
+                && effect == Effect::GuardedWrite
+                && policy.unconditional == Unconditional::Require
+            {
                 Err(say::precondition_required())
             } else {
                 Ok(())

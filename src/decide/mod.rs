@@ -1,6 +1,7 @@
 //! From what is known of a request to what becomes of it. Pure: the ledger's answer, the origin's
 //! answers and the time come in as arguments.
 
+pub mod aim;
 pub mod claim;
 pub mod outcome;
 pub mod policy;

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use http::{Method, StatusCode};
 
+use super::policy::WeakIfMatch;
 use super::verdict::{Refusal, say};
 use crate::request::entity_tag::{EntityTag, TagCondition};
 use crate::request::preconditions::{IfRange, Preconditions};
@@ -75,6 +76,27 @@ pub enum ReadVerdict {
     Refuse(Refusal),
 }
 
+/// Which tags are ours here.
+#[derive(Clone, Copy, Debug)]
+pub struct TagsOf {
+    /// This life of the ledger.
+    pub incarnation: Incarnation,
+    /// The resource that is read.
+    pub resource: ResourceKey,
+    /// Whether what caches and compressors on the way make of our tags is understood.
+    pub weak: WeakIfMatch,
+}
+
+impl TagsOf {
+    fn read(&self, tag: &EntityTag) -> Option<VersionTag> {
+        let read = match self.weak {
+            WeakIfMatch::Refuse => VersionTag::read(tag),
+            WeakIfMatch::Accept => VersionTag::read_with_suffix(tag),
+        };
+        read.filter(|tag| tag.is_of(self.incarnation, self.resource))
+    }
+}
+
 /// Judges the preconditions of a read against the origin's answer (RFC 9110 section 13.2.2).
 ///
 /// Conditions count only where the answer without them would have been a success (section 13.2.1).
@@ -85,16 +107,14 @@ pub fn judge_read(
     stated: &Preconditions,
     stamp: ReadStamp,
     answer: &ReadAnswer,
-    incarnation: Incarnation,
-    resource: ResourceKey,
+    of: TagsOf,
 ) -> ReadVerdict {
     if !answer.status.is_success() {
         return ReadVerdict::Answer(None);
     }
     let of_this_version = |tag: &EntityTag| {
-        !tag.is_weak()
-            && VersionTag::read(tag)
-                .is_some_and(|t| t.is_of(incarnation, resource) && t.version == stamp.version)
+        (!tag.is_weak() || of.weak == WeakIfMatch::Accept)
+            && of.read(tag).is_some_and(|ours| ours.version == stamp.version)
     };
     match &stated.if_match {
         Some(TagCondition::Tags(tags)) if !tags.iter().any(of_this_version) => {
@@ -115,8 +135,8 @@ pub fn judge_read(
         }
         _ => false,
     };
-    let tag = stamped.then(|| VersionTag::new(incarnation, resource, stamp.version, answer.variant));
-    let is_current = |theirs: &EntityTag| tag.is_some() && VersionTag::read(theirs) == tag;
+    let tag = stamped.then(|| VersionTag::new(of.incarnation, of.resource, stamp.version, answer.variant));
+    let is_current = |theirs: &EntityTag| tag.is_some() && of.read(theirs) == tag;
     let matches = match &stated.if_none_match {
         Some(TagCondition::Any) => true,
         Some(TagCondition::Tags(tags)) => tags.iter().any(is_current),
@@ -130,10 +150,10 @@ pub fn judge_read(
         };
     }
     // A date is a weak validator: what the client has may be an earlier state of the same second, so
-    // this 304 must not give it our tag.
+    // this 304 must not give it our tag. A Range comes after the other conditions (section 13.2.2).
     let since = stated.if_modified_since.zip(answer.last_modified);
-    if retrieval && answer.status == StatusCode::OK && since.is_some_and(|(date, modified)| modified <= date)
-    {
+    let whole_or_part = matches!(answer.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
+    if retrieval && whole_or_part && since.is_some_and(|(date, modified)| modified <= date) {
         return ReadVerdict::NotModified(None);
     }
     ReadVerdict::Answer(tag)

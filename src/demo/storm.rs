@@ -146,6 +146,7 @@ async fn increment_until_done(
 ) -> Result<(), StormError> {
     while tally.lock().take_increment() {
         let mut failures = Failures::default();
+        let mut refusals = 0;
         loop {
             let seen = read(&mut client, &tally).await?;
             let tag = if guarded { Some(seen.tag.ok_or(StormError::NoEntityTag)?) } else { None };
@@ -160,10 +161,11 @@ async fn increment_until_done(
                 Ok(Written::Refused { kind, wait }) => {
                     *tally.lock().refused_by_kind.entry(kind).or_default() += 1;
                     failures = Failures::default();
-                    match wait {
-                        Some(wait) => tokio::time::sleep(wait.min(LONGEST_PAUSE)).await,
-                        None => tokio::task::yield_now().await,
-                    }
+                    refusals += 1;
+                    tokio::time::sleep(
+                        wait.map_or_else(|| crowd_pause(refusals), |wait| wait.min(LONGEST_PAUSE)),
+                    )
+                    .await;
                 }
                 Err(trouble) => {
                     if let Trouble::Passing { delivery: Delivery::MayHaveArrived, .. } = trouble {
@@ -175,6 +177,14 @@ async fn increment_until_done(
         }
     }
     Ok(())
+}
+
+/// What a well-behaved client does when it meets a crowd: it waits a random time, longer with every
+/// refusal in a row. Without it each acknowledged write would cost everybody else a refusal.
+fn crowd_pause(refusals: u32) -> Duration {
+    const LONGEST_MILLIS: u64 = 256;
+    let ceiling = 2_u64.saturating_pow(refusals).min(LONGEST_MILLIS);
+    Duration::from_millis(rand::random_range(0..=ceiling))
 }
 
 /// Reads until there is an answer to work with.

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 /// The values of a parameter, decoded (`application/x-www-form-urlencoded`). Names are compared
-/// without regard to letter case, as the most lenient servers do.
+/// without regard to letter case, and separated by semicolons too, as the most lenient servers do.
 pub fn values<'q>(query: &'q str, name: &str) -> impl Iterator<Item = Cow<'q, str>> {
     query
-        .split('&')
+        .split(['&', ';'])
         .filter(|pair| !pair.is_empty())
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .filter(move |(key, _)| decode(key).eq_ignore_ascii_case(name))

@@ -101,24 +101,18 @@ impl PathPattern {
         named.chain(self.rest.as_deref())
     }
 
-    /// The matcher's spelling, in which all patterns of one shape are the same text.
-    fn shape(&self) -> String {
+    /// What is matched, segment by segment; `None` stands for any one segment.
+    fn shape(&self) -> Vec<Option<String>> {
         let last = self.segments.len().saturating_sub(1);
-        let mut shape = String::new();
-        for (i, segment) in self.segments.iter().enumerate() {
-            shape.push('/');
-            match segment {
-                PatternSegment::Parameter(_) => shape.push_str(&format!("{{p{i}}}")),
-                PatternSegment::Literal(text) => {
-                    // Braces cannot stand in a literal, so nothing has to be escaped for the matcher.
-                    let decoded = TargetPath::parse(&format!("/{text}"));
-                    let folded =
-                        decoded.spelled_segments().next().map(str::to_owned).unwrap_or_else(|| text.clone());
-                    shape.push_str(&fold_segment(&folded, Fold::default(), i == last && self.rest.is_none()));
-                }
+        let fold = |(i, segment): (usize, &PatternSegment)| match segment {
+            PatternSegment::Parameter(_) => None,
+            PatternSegment::Literal(text) => {
+                let decoded = TargetPath::parse(&format!("/{text}"));
+                let plain = decoded.spelled_segments().next().unwrap_or(text).to_owned();
+                Some(fold_segment(&plain, Fold::default(), i == last && self.rest.is_none()))
             }
-        }
-        shape
+        };
+        self.segments.iter().enumerate().map(fold).collect()
     }
 }
 
@@ -127,9 +121,80 @@ impl PathPattern {
 pub struct RouteTable<R> {
     routes: Vec<R>,
     /// For each host that any route names: the routes for it, and those for every host.
-    exact: HashMap<String, matchit::Router<usize>>,
-    below: HashMap<String, matchit::Router<usize>>,
-    any_host: matchit::Router<usize>,
+    exact: HashMap<String, Tree>,
+    below: HashMap<String, Tree>,
+    any_host: Tree,
+}
+
+/// Patterns by their segments. At each segment a literal is more specific than a parameter, and that
+/// more than "everything below"; where a more specific branch leads nowhere the next one is tried.
+#[derive(Clone, Debug, Default)]
+struct Tree {
+    literals: HashMap<String, Tree>,
+    parameter: Option<Box<Tree>>,
+    /// The route whose pattern ends here.
+    here: Option<Taken>,
+    /// The route that takes everything below, this place included.
+    rest: Option<Taken>,
+}
+
+/// A place that a route has taken.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    route: usize,
+    /// How specific its hosts are.
+    specific: usize,
+}
+
+impl Tree {
+    fn insert(&mut self, shape: &[Option<String>], rest: bool, taken: Taken) -> Result<(), usize> {
+        if let Some((segment, below)) = shape.split_first() {
+            let branch = match segment {
+                Some(literal) => self.literals.entry(literal.clone()).or_default(),
+                None => self.parameter.get_or_insert_default(),
+            };
+            return branch.insert(below, rest, taken);
+        }
+        let place = if rest { &mut self.rest } else { &mut self.here };
+        match place {
+            // The more specific host comes first and keeps the place.
+            Some(other) if other.specific == taken.specific => Err(other.route),
+            Some(_) => Ok(()),
+            None => {
+                *place = Some(taken);
+                Ok(())
+            }
+        }
+    }
+
+    fn find(&self, segments: &[Segment]) -> Option<usize> {
+        let Some((segment, below)) = segments.split_first() else {
+            return self.here.or(self.rest).map(|taken| taken.route);
+        };
+        let literal = |text: &String| self.literals.get(text).and_then(|branch| branch.find(below));
+        literal(&segment.folded)
+            .or_else(|| segment.with_format.as_ref().and_then(literal))
+            .or_else(|| self.parameter.as_ref().and_then(|branch| branch.find(below)))
+            .or_else(|| self.rest.map(|taken| taken.route))
+    }
+}
+
+/// The segments to look up: folded, and the last one also with the format suffix that it came with.
+fn to_find(folded: Vec<String>, mut with_format: Vec<String>) -> Vec<Segment> {
+    let last = with_format.pop();
+    let mut segments: Vec<Segment> =
+        folded.into_iter().map(|folded| Segment { folded, with_format: None }).collect();
+    if let Some(segment) = segments.last_mut() {
+        segment.with_format = last.filter(|text| *text != segment.folded);
+    }
+    segments
+}
+
+/// A segment of a path that is looked up.
+struct Segment {
+    folded: String,
+    /// The last one with its format suffix, which a pattern may spell out.
+    with_format: Option<String>,
 }
 
 /// Two routes that match the same requests.
@@ -153,13 +218,13 @@ impl<R> RouteTable<R> {
         let mut clashes = Vec::new();
         let keys: BTreeSet<Option<&HostPattern>> =
             specs.iter().flat_map(|(h, _)| h).map(Some).chain([None]).collect();
-        let (mut exact, mut below, mut any_host) = (HashMap::new(), HashMap::new(), matchit::Router::new());
+        let (mut exact, mut below, mut any_host) = (HashMap::new(), HashMap::new(), Tree::default());
         for key in keys {
-            let router = router_for(key, &specs, &mut clashes);
+            let tree = tree_for(key, &specs, &mut clashes);
             match key {
-                Some(HostPattern::Exact(host)) => drop(exact.insert(host.clone(), router)),
-                Some(HostPattern::Below(host)) => drop(below.insert(host.clone(), router)),
-                None => any_host = router,
+                Some(HostPattern::Exact(host)) => drop(exact.insert(host.clone(), tree)),
+                Some(HostPattern::Below(host)) => drop(below.insert(host.clone(), tree)),
+                None => any_host = tree,
             }
         }
         clashes.sort_by_key(|clash| (clash.first, clash.second));
@@ -171,9 +236,17 @@ impl<R> RouteTable<R> {
     /// The route of a request. `host` is the `Host` field's value; its port, case and trailing dot do
     /// not count.
     pub fn find(&self, host: Option<&str>, path: &TargetPath) -> Option<&R> {
-        let router = host.and_then(|host| self.router_of(&canonical_host(host))).unwrap_or(&self.any_host);
-        let index = *router.at(&path.routed()).ok()?.value;
-        self.routes.get(index)
+        let tree = host.and_then(|host| self.tree_of(&canonical_host(host))).unwrap_or(&self.any_host);
+        let with_format = Fold { format_suffix: false, ..Fold::default() };
+        let taken = tree.find(&to_find(path.segments(Fold::default()), path.segments(with_format)));
+        // An encoded slash belongs to a name, or so it is read first; if that leads nowhere it is read as
+        // a separator, so that a path which could be a guarded resource is refused as one.
+        let separated = || {
+            let split = |path: String| path.split('/').skip(1).map(str::to_owned).collect();
+            let _doubt = path.ambiguity()?;
+            tree.find(&to_find(split(path.routed()), split(path.folded(with_format))))
+        };
+        self.routes.get(taken.or_else(separated)?)
     }
 
     /// The same table with something else in the place of each route.
@@ -191,7 +264,7 @@ impl<R> RouteTable<R> {
         self.routes.iter()
     }
 
-    fn router_of(&self, host: &str) -> Option<&matchit::Router<usize>> {
+    fn tree_of(&self, host: &str) -> Option<&Tree> {
         let parents = host.match_indices('.').filter_map(|(at, _)| host.get(at + 1..));
         self.exact.get(host).or_else(|| parents.filter_map(|parent| self.below.get(parent)).next())
     }
@@ -226,48 +299,27 @@ fn specificity(key: Option<&HostPattern>, hosts: &[HostPattern]) -> Option<usize
     hosts.iter().filter_map(of).max()
 }
 
-fn router_for(
+fn tree_for(
     key: Option<&HostPattern>,
     specs: &[(Vec<HostPattern>, PathPattern)],
     clashes: &mut Vec<SameShape>,
-) -> matchit::Router<usize> {
-    let mut candidates: Vec<(usize, usize)> = specs
+) -> Tree {
+    let mut candidates: Vec<_> = specs
         .iter()
         .enumerate()
-        .filter_map(|(i, (hosts, _))| specificity(key, hosts).map(|s| (s, i)))
+        .filter_map(|(route, (hosts, pattern))| {
+            specificity(key, hosts).map(|specific| (Taken { route, specific }, pattern))
+        })
         .collect();
-    // The more specific host first: it keeps the path from the others.
-    candidates.sort_by_key(|(specific, index)| (std::cmp::Reverse(*specific), *index));
-    let mut taken: HashMap<(String, bool), (usize, usize)> = HashMap::new();
-    let mut router = matchit::Router::new();
-    let mut bases = Vec::new();
-    for (specific, index) in candidates {
-        let Some((_, pattern)) = specs.get(index) else { continue };
-        let shape = pattern.shape();
-        if let Some((other_specific, other)) = taken.get(&(shape.clone(), pattern.rest.is_some())) {
-            if *other_specific == specific {
-                clashes.push(SameShape { first: *other.min(&index), second: *other.max(&index) });
-            }
-            continue;
-        }
-        taken.insert((shape.clone(), pattern.rest.is_some()), (specific, index));
-        let full = match (&pattern.rest, shape.is_empty()) {
-            (Some(_), _) => format!("{shape}/{{*rest}}"),
-            (None, true) => "/".to_owned(),
-            (None, false) => shape.clone(),
-        };
-        if router.insert(full, index).is_err() {
-            clashes.push(SameShape { first: index, second: index });
-        }
-        if pattern.rest.is_some() {
-            bases.push((if shape.is_empty() { "/".to_owned() } else { shape }, index));
+    candidates.sort_by_key(|(taken, _)| (std::cmp::Reverse(taken.specific), taken.route));
+    let mut tree = Tree::default();
+    for (taken, pattern) in candidates {
+        if let Err(other) = tree.insert(&pattern.shape(), pattern.rest.is_some(), taken) {
+            let (first, second) = (other.min(taken.route), other.max(taken.route));
+            clashes.push(SameShape { first, second });
         }
     }
-    for (base, index) in bases {
-        // "Everything below" takes the place itself too, unless another route is for just that.
-        let _taken_by_a_more_specific_route = router.insert(base, index);
-    }
-    router
+    tree
 }
 
 #[cfg(test)]
@@ -310,6 +362,33 @@ mod tests {
             ("/orders/7/items", "items"),
             ("/orders/7/items/1/x", "items"),
             ("/orders/7/other", "all"),
+        ] {
+            assert_eq!(found(&table, None, path), Some(route), "{path}");
+        }
+    }
+
+    #[test]
+    fn everything_below_stands_beside_anything_else() {
+        let table = table(&[
+            ("all", &[], "/{*rest}"),
+            ("pair", &[], "/{a}/{b}"),
+            ("order", &[], "/orders/{id}"),
+            ("orders", &[], "/orders/{*rest}"),
+            ("lines", &[], "/orders/{id}/lines"),
+            ("file", &[], "/export.json/{*rest}"),
+        ])
+        .expect("no clash");
+        for (path, route) in [
+            ("/", "all"),
+            ("/x/y", "pair"),
+            ("/x/y/z", "all"),
+            ("/orders", "orders"),
+            ("/orders/1", "order"),
+            ("/orders/1.json", "order"),
+            ("/orders/1/lines", "lines"),
+            ("/orders/1/other", "orders"),
+            ("/export.json", "file"),
+            ("/export.json/1", "file"),
         ] {
             assert_eq!(found(&table, None, path), Some(route), "{path}");
         }

@@ -27,7 +27,7 @@ pub struct Fold {
     pub case: bool,
     /// Compatibility forms and the decimal digits of every script: `/%EF%BC%91` and `/%D9%A1` are `/1`.
     pub unicode: bool,
-    /// `/007` is `/7`.
+    /// `/007`, `/+7`, `/7.0`, `/0_7` and `/7e0` are `/7`: a whole number is one however it is written.
     pub leading_zeros: bool,
     /// `/a.json` is `/a`: a suffix that names a format, in the last segment.
     pub format_suffix: bool,
@@ -60,7 +60,7 @@ pub enum Ambiguity {
     ControlCharacter,
     /// `%2e` or `%2e%2e` as a whole segment.
     EncodedDotSegment,
-    /// `%25` before two hexadecimal digits: decoded twice by some servers.
+    /// `%25` before two hexadecimal digits, however those are spelled: decoded twice by some servers.
     DoubleEncoding,
     /// `%` without two hexadecimal digits behind it.
     InvalidEncoding,
@@ -96,9 +96,11 @@ pub struct TargetPath {
 }
 
 impl TargetPath {
-    /// Takes a path apart. The path begins with a slash; what stands before the first one is dropped.
+    /// Takes a path apart. The path begins with a slash; what stands before the first one is dropped,
+    /// and so is a fragment: servers that are sent one take it for the end of the path.
     pub fn parse(path: &str) -> Self {
         let mut ambiguity = None;
+        let path = path.split_once('#').map_or(path, |(path, _)| path);
         let spelled: Vec<String> = path
             .split('/')
             .skip(1)
@@ -110,6 +112,35 @@ impl TargetPath {
             .collect();
         let resolved = resolve(&spelled);
         TargetPath { spelled, resolved, ambiguity }
+    }
+
+    /// What other servers may read an ambiguous path as: encoded separators and dots decoded, backslashes
+    /// turned, control characters dropped or taken for the end, once and once more.
+    pub fn other_readings(path: &str) -> Vec<Self> {
+        const TURNED: [(&str, &str); 9] = [
+            ("%2f", "/"),
+            ("%5c", "/"),
+            ("\\", "/"),
+            ("%2e", "."),
+            ("%c0%af", "/"),
+            ("%c0%ae", "."),
+            ("%09", ""),
+            ("%0a", ""),
+            ("%0d", ""),
+        ];
+        let mut read = path.to_ascii_lowercase();
+        let mut readings = Vec::new();
+        for _ in 0..3 {
+            for (spelled, meant) in TURNED {
+                read = read.replace(spelled, meant);
+            }
+            readings.push(Self::parse(&read));
+            if let Some((before, _)) = read.split_once("%00") {
+                readings.push(Self::parse(before));
+            }
+            read = read.replace("%25", "%");
+        }
+        readings
     }
 
     /// What makes the path mean different things to different servers, if anything does.
@@ -193,20 +224,24 @@ fn doubt_about(raw: &str, decoded: &[u8]) -> Option<Ambiguity> {
     let encoded = |byte: &[u8]| {
         encodings().any(|i| raw.as_bytes().get(i..i + 2).is_some_and(|d| d.eq_ignore_ascii_case(byte)))
     };
-    let dots = decoded.split(|b| *b == b';').next().unwrap_or_default();
+    let text = String::from_utf8_lossy(decoded);
+    // What separates segments or escapes only after normalisation, to servers that normalise.
+    let normal: String = if text.is_ascii() { String::new() } else { text.nfkc().collect() };
+    let becomes = |c: char| normal.contains(c) && !text.contains(c);
+    let escapes =
+        |bytes: &[u8]| (0..bytes.len()).any(|i| bytes.get(i) == Some(&b'%') && hex_at(bytes, i + 1));
+    let dots = |text: &str| matches!(without_parameters(text).trim_matches(' '), "." | "..");
     if encodings().any(|i| !hex_at(raw.as_bytes(), i)) {
         Some(Ambiguity::InvalidEncoding)
-    } else if encoded(b"2f") {
+    } else if encoded(b"2f") || becomes('/') {
         Some(Ambiguity::EncodedSlash)
-    } else if decoded.contains(&b'\\') {
+    } else if decoded.contains(&b'\\') || becomes('\\') {
         Some(Ambiguity::Backslash)
     } else if decoded.iter().any(u8::is_ascii_control) {
         Some(Ambiguity::ControlCharacter)
-    } else if raw.contains('%') && matches!(dots, b"." | b"..") {
+    } else if (raw.contains('%') && dots(&text)) || dots(&normal) {
         Some(Ambiguity::EncodedDotSegment)
-    } else if encodings()
-        .any(|i| raw.as_bytes().get(i..i + 2) == Some(b"25") && hex_at(raw.as_bytes(), i + 2))
-    {
+    } else if escapes(decoded) || escapes(normal.as_bytes()) || becomes('%') {
         Some(Ambiguity::DoubleEncoding)
     } else if std::str::from_utf8(decoded).is_err() {
         Some(Ambiguity::InvalidUtf8)
@@ -226,40 +261,80 @@ const FORMATS: [&str; 12] =
 /// Applies a route's folds to one decoded segment. Also used on query values and on literals of route
 /// patterns, so that both sides of a comparison are folded alike.
 pub fn fold_segment(segment: &str, fold: Fold, last: bool) -> String {
-    let mut text = if fold.parameters { without_parameters(segment) } else { segment }.to_owned();
+    let mut text = segment.to_owned();
     if fold.unicode && !text.is_ascii() {
         text = text.nfkc().map(ascii_digit).collect();
     }
+    if fold.parameters {
+        text = without_parameters(&text).to_owned();
+    }
     if fold.case {
-        text = text.to_lowercase();
+        text = text.chars().flat_map(char::to_lowercase).map(one_sigma).collect();
         if fold.unicode && !text.is_ascii() {
             text = text.nfkc().collect();
         }
     }
-    if fold.trailing_dots {
-        text = trim_end(&text).to_owned();
+    text = trim_ends(&text, fold).to_owned();
+    while let Some(stem) = without_format(&text).map(|stem| trim_ends(stem, fold))
+        && (fold.format_suffix && last && !stem.is_empty())
+    {
+        text = stem.to_owned();
     }
-    if fold.format_suffix && last {
-        let bare = text.rsplit_once('.').filter(|(stem, suffix)| {
-            !stem.is_empty() && FORMATS.iter().any(|f| f.eq_ignore_ascii_case(suffix))
-        });
-        if let Some((stem, _)) = bare {
-            text = stem.to_owned();
-            if fold.trailing_dots {
-                text = trim_end(&text).to_owned();
-            }
-        }
-    }
-    if fold.leading_zeros && text.len() > 1 && text.bytes().all(|b| b.is_ascii_digit()) {
-        let trimmed = text.trim_start_matches('0');
-        text = if trimmed.is_empty() { "0".to_owned() } else { trimmed.to_owned() };
+    if fold.leading_zeros
+        && let Some(number) = whole_number(&text)
+    {
+        text = number;
     }
     text
 }
 
-/// Windows drops dots and blanks at the end of a name; some frameworks trim blanks at both ends.
-fn trim_end(text: &str) -> &str {
-    text.trim_start_matches(' ').trim_end_matches(['.', ' '])
+fn without_format(text: &str) -> Option<&str> {
+    let (stem, suffix) = text.rsplit_once('.')?;
+    FORMATS.iter().any(|f| f.eq_ignore_ascii_case(suffix)).then_some(stem)
+}
+
+/// Lower case has two sigmas, and which one a capital becomes depends on what follows it.
+fn one_sigma(c: char) -> char {
+    if c == 'ς' { 'σ' } else { c }
+}
+
+/// Windows drops dots and blanks at the end of a name; some frameworks trim white space of every script
+/// at both ends.
+fn trim_ends(text: &str, fold: Fold) -> &str {
+    let trimmed = || text.trim_start().trim_end_matches(|c: char| c == '.' || c.is_whitespace());
+    if fold.trailing_dots { trimmed() } else { text }
+}
+
+/// The plain form of a whole number that is written in any way that a common language reads: `007`,
+/// `+7` and `7.0` (FastAPI), `0_7` (Python), `7e0` and `0x7` (JavaScript). `None` for anything else.
+fn whole_number(text: &str) -> Option<String> {
+    const RADICES: [(&str, u32); 3] = [("0x", 16), ("0o", 8), ("0b", 2)];
+    if !text.bytes().any(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let bare = text.replace('_', "");
+    let unsigned = bare.strip_prefix('+').unwrap_or(&bare);
+    let zeros = |c| c == '0';
+    let digits = match unsigned.split_once('.') {
+        Some((whole, fraction)) if fraction.chars().all(zeros) => whole,
+        Some(_) | None => unsigned,
+    };
+    if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
+        let trimmed = digits.trim_start_matches(zeros);
+        return Some(if trimmed.is_empty() { "0" } else { trimmed }.to_owned());
+    }
+    let radix = |(prefix, radix): &(&str, u32)| {
+        let head = unsigned.get(..prefix.len()).filter(|head| head.eq_ignore_ascii_case(prefix))?;
+        u64::from_str_radix(unsigned.get(head.len()..)?, *radix).ok()
+    };
+    if let Some(number) = RADICES.iter().find_map(radix) {
+        return Some(number.to_string());
+    }
+    let plain = unsigned.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
+    let number = Some(unsigned).filter(|_| plain)?.parse::<f64>().ok()?;
+    // Beyond this a double stands for more than one whole number.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    (number.fract() == 0.0 && number.abs() < EXACT).then(|| format!("{}", number + 0.0))
 }
 
 /// Python's `int` and `\d` in several languages take the decimal digits of every script, so `/items/١`
@@ -312,6 +387,17 @@ mod tests {
             "/items/%201",
             "/items/..;/items/1",
             "/items/1.json/",
+            "/items/+1",
+            "/items/%2B1",
+            "/items/1.0",
+            "/items/001.00",
+            "/items/0_1",
+            "/items/1e0",
+            "/items/10E-1",
+            "/items/0x1",
+            "/items/0B1",
+            "/items/1%E2%80%A8",
+            "/items/%C2%851",
         ] {
             let path = TargetPath::parse(spelling);
             assert_eq!(path.routed(), "/items/1", "{spelling}");
@@ -351,6 +437,20 @@ mod tests {
         assert_eq!(folded(Fold { leading_zeros: false, ..on }, "/a/007"), "/a/007");
         assert_eq!(folded(Fold { format_suffix: false, ..on }, "/a.json"), "/a.json");
         assert_eq!(folded(Fold { parameters: false, ..on }, "/a;v=1"), "/a;v=1");
+    }
+
+    #[test]
+    fn what_is_no_other_spelling_of_a_whole_number_stays_as_it_is() {
+        for name in
+            ["1.5", "-1", "1e400", "0x", "0xg", "e1", "+", "_", "v1.0", "1-1", "1e", "infinity", "nan"]
+        {
+            assert_eq!(fold_segment(name, Fold::default(), false), name);
+        }
+        for (spelling, plain) in
+            [("-0", "0"), ("-1.0", "-1"), ("00", "0"), ("0012345678901234567890.0", "12345678901234567890")]
+        {
+            assert_eq!(fold_segment(spelling, Fold::default(), false), plain);
+        }
     }
 
     #[test]

@@ -1,21 +1,26 @@
 //! The ledger in this process's memory: the slots of [`protocol`](super::protocol) behind locks.
 
+mod restart;
+
 use std::hash::Hasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, MutexGuard};
 use siphasher::sip::SipHasher13;
+use tokio::time::Instant;
 
+pub use super::begin::{BeginWrite, Begun, NotBegun, Place};
 use super::permit::WritePermit;
-use super::protocol::{BegunAt, Busy, Ended, Ending, Millis, Slots};
+use super::protocol::{BegunAt, Busy, Ending, Millis, NoRoom, Owed, SavedHold, Slots};
 use super::waiting::Waiting;
-use crate::decide::claim::{HoldMode, VersionCondition};
+use crate::decide::claim::HoldMode;
 use crate::decide::read::ReadStamp;
-use crate::decide::verdict::Refusal;
 use crate::identify::resource_id::ResourceId;
 use crate::request::version_tag::{Incarnation, ResourceKey, Variant, Version};
+
+pub use restart::{Closed, Saved};
 
 /// What a ledger is made with.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +34,8 @@ pub struct LedgerLimits {
     pub start_hold: Duration,
 }
 
-/// Versions in memory. One unbroken life: a new one has a new [`Incarnation`].
+/// Versions in memory. One unbroken life, if need be over several processes, one after the other; a new
+/// one has a new [`Incarnation`].
 pub struct MemoryLedger {
     incarnation: Incarnation,
     keys: HashKeys,
@@ -42,63 +48,15 @@ pub struct MemoryLedger {
     settle: Duration,
     evictions: AtomicU64,
     waiting: Waiting,
+    /// R11: nothing is judged, drawn or freed any more. Set while every shard is locked.
+    closed: AtomicBool,
+    /// What was occupied when the process before ended, until somebody sees to its end.
+    restored: Mutex<Vec<SavedHold>>,
 }
 
 /// Secret keys of the hashes, so that nobody can aim a name at another resource's slot.
 #[derive(Clone, Copy)]
 struct HashKeys(u64, u64);
-
-/// A resource, and how a write wants to occupy it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The resource.
-    pub key: ResourceKey,
-    /// How.
-    pub mode: HoldMode,
-}
-
-/// A write that asks to be let through.
-#[derive(Clone, Debug)]
-pub struct BeginWrite {
-    /// The resource that the write names.
-    pub target: Place,
-    /// The upstream as a whole, where a route changes all of it: every write takes part in it.
-    pub whole: Option<Place>,
-    /// Further resources that it changes.
-    pub others: Vec<Place>,
-    /// What must be true of the target's version.
-    pub condition: VersionCondition,
-    /// Until when reads of the changed resources may lag, counted from the settlement.
-    pub read_lag: Duration,
-    /// Observe mode: let through whatever is found.
-    pub observe: bool,
-}
-
-/// Why a write is not let through.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotBegun {
-    /// The ledger judges no writes for this long yet.
-    Starting(Duration),
-    /// The place is occupied: by a write in flight, or for this long by one of unknown outcome.
-    Occupied {
-        /// Where.
-        key: ResourceKey,
-        /// `None`: a write in flight.
-        unsettled_for: Option<Duration>,
-    },
-    /// The condition is false.
-    Stale(Refusal),
-    /// Every entry is occupied.
-    NoRoom,
-}
-
-/// A write that was let through.
-pub struct Begun {
-    /// The right to forward it.
-    pub permit: WritePermit,
-    /// In observe mode: why it would not have been let through.
-    pub observed: Option<NotBegun>,
-}
 
 /// What is known of one resource, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,25 +72,33 @@ pub struct Inspection {
 impl MemoryLedger {
     /// A new life: a random name, no entries, every resource at version 1.
     pub fn new(limits: LedgerLimits) -> Arc<Self> {
+        let name = Incarnation(rand::random());
+        let keys = HashKeys(rand::random(), rand::random());
+        Arc::new(Self::at_rest(limits, name, keys, Version(1)))
+    }
+
+    /// No entries; every resource at `floor`, the last number that was drawn.
+    fn at_rest(limits: LedgerLimits, incarnation: Incarnation, keys: HashKeys, floor: Version) -> Self {
         /// Few enough to cost nothing at rest, enough that two cores seldom meet in one.
         const SHARDS: usize = 64;
         /// Below this many resources a shard, one shard keeps the limit exact.
         const PER_SHARD: usize = 1024;
         let shards = (limits.max_resources / PER_SHARD).clamp(1, SHARDS).next_power_of_two();
         let capacity = limits.max_resources.div_ceil(shards);
-        let first = Version(1);
-        Arc::new(MemoryLedger {
-            incarnation: Incarnation(rand::random()),
-            keys: HashKeys(rand::random(), rand::random()),
+        MemoryLedger {
+            incarnation,
+            keys,
             began: Instant::now(),
             opens: Millis(millis(limits.start_hold)),
             opened: AtomicU64::new(u64::from(limits.start_hold.is_zero())),
-            sequence: AtomicU64::new(first.0),
-            shards: (0..shards).map(|_| Mutex::new(Slots::new(first, capacity))).collect(),
+            sequence: AtomicU64::new(floor.0),
+            shards: (0..shards).map(|_| Mutex::new(Slots::new(floor, capacity))).collect(),
             settle: limits.settle,
             evictions: AtomicU64::new(0),
             waiting: Waiting::default(),
-        })
+            closed: AtomicBool::new(false),
+            restored: Mutex::default(),
+        }
     }
 
     /// The name of this life.
@@ -198,7 +164,7 @@ impl MemoryLedger {
 
     /// Whether writes are judged already (rule R10).
     pub fn is_open(&self) -> bool {
-        self.open_in().is_none()
+        self.open_in().is_none() && !self.is_closed()
     }
 
     /// R10: at the end of the hold, and not before, every slot gets a floor that no read was stamped
@@ -212,6 +178,9 @@ impl MemoryLedger {
             return Some(Duration::from_millis(opens.0 - now.0));
         }
         let mut all: Vec<_> = self.shards.iter().map(|shard| shard.lock()).collect();
+        if self.is_closed() {
+            return Some(Duration::ZERO);
+        }
         if self.opened.load(Ordering::Acquire) == 0 {
             let floor = self.draw();
             for slots in &mut all {
@@ -232,6 +201,9 @@ impl MemoryLedger {
         }
         let places = write.places();
         let mut locked = self.lock(&places);
+        if self.is_closed() {
+            return Err(NotBegun::Closed);
+        }
         let mut observed = None;
         if let Err(refused) = self.judge(write, &places, &locked) {
             if !write.observe {
@@ -239,27 +211,24 @@ impl MemoryLedger {
             }
             observed = Some(refused);
         }
-        let mut taken = Vec::with_capacity(places.len());
-        for place in places {
+        if !locked.have_room_for(self, &places) {
+            return Err(NotBegun::NoRoom);
+        }
+        let begun = seconds(SystemTime::now());
+        for place in &places {
             let Some(slots) = locked.of(self.shard_index(place.key)) else { continue };
-            if let Ok(occupied) = slots.occupy(place.key, place.mode) {
-                self.evictions.fetch_add(u64::from(occupied.evicted), Ordering::Relaxed);
-                taken.push(place);
-            } else {
-                for place in taken {
-                    if let Some(slots) = locked.of(self.shard_index(place.key)) {
-                        slots.end(place.key, Ending::Kept);
-                    }
-                }
-                return Err(NotBegun::NoRoom);
-            }
+            // There is room. If there were none, what is occupied by now would stay so: a refusal.
+            let occupied = slots.occupy(place.key, place.mode).map_err(|NoRoom| NotBegun::NoRoom)?;
+            self.evictions.fetch_add(u64::from(occupied.evicted), Ordering::Relaxed);
+            slots.note_owed(place.key, Owed { begun, read_lag: write.read_lag });
         }
         drop(locked);
         let permit = WritePermit::new(
             self.clone(),
-            taken,
+            places,
             write.target.key,
-            seconds(SystemTime::now()),
+            write.whole.map(|whole| whole.key),
+            begun,
             write.read_lag,
         );
         Ok(Begun { permit, observed })
@@ -275,8 +244,10 @@ impl MemoryLedger {
                     return Err(NotBegun::Occupied { key: place.key, unsettled_for: None });
                 }
                 Some(Busy::UnsettledUntil(until)) => {
+                    // A time that is over: what is left of the hold are others, still in flight.
                     let left = Duration::from_millis(until.0.saturating_sub(self.now().0));
-                    return Err(NotBegun::Occupied { key: place.key, unsettled_for: Some(left) });
+                    let unsettled_for = Some(left).filter(|left| !left.is_zero());
+                    return Err(NotBegun::Occupied { key: place.key, unsettled_for });
                 }
             }
         }
@@ -292,15 +263,18 @@ impl MemoryLedger {
         of(key).max(whole.map_or(Version(0), of))
     }
 
-    /// When the last write that may have changed the resource began, as far as one was seen.
-    pub fn last_begun(&self, key: ResourceKey) -> Option<SystemTime> {
-        let BegunAt(at) = self.shard(key).lock().last_begun(key);
+    /// When the first write that may have changed the resource began, as far as one was seen.
+    pub fn changes_seen_since(&self, key: ResourceKey) -> Option<SystemTime> {
+        let BegunAt(at) = self.shard(key).lock().changes_seen_since(key);
         (at > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(at)))
     }
 
     /// A change that came with a write to another resource (RFC 9111 section 4.4).
     pub fn touch(&self, key: ResourceKey, begun: BegunAt, read_lag: Duration) {
         let mut slots = self.shard(key).lock();
+        if self.is_closed() {
+            return;
+        }
         let evicted = slots.touch(key, self.draw(), begun, self.lags_until(read_lag));
         self.evictions.fetch_add(u64::from(evicted), Ordering::Relaxed);
     }
@@ -313,20 +287,42 @@ impl MemoryLedger {
         }
     }
 
-    /// R7: ends the hold of one place. The number is drawn in the step that publishes it.
-    pub(super) fn end(&self, place: Place, ending: HoldEnding) -> (Ended, Version) {
-        let mut slots = self.shard(place.key).lock();
-        let ending = match ending {
-            HoldEnding::Kept => Ending::Kept,
-            HoldEnding::Changed { begun, read_lag } => {
-                Ending::Changed { fresh: self.draw(), begun, lags_until: self.lags_until(read_lag) }
+    /// R7: ends the holds of a write, all of them in one step; the numbers are drawn in it. The target
+    /// gets the newest.
+    ///
+    /// Returns the target's version, if nobody else occupied or changed it meanwhile, itself or with
+    /// the whole: then the write's author knows what it stands for.
+    pub(super) fn end(&self, ended: &EndWrite<'_>) -> Option<Version> {
+        let mut locked = self.lock(ended.places);
+        if self.is_closed() {
+            // What is held was saved as held; a number that is drawn now would be drawn again.
+            return None;
+        }
+        let mut known = None;
+        let mut alone = true;
+        // The target is the first of the places, so it is the last to get its number here.
+        for place in ended.places.iter().rev() {
+            let ending = match ended.ending {
+                // Taking part in an upstream as a whole changes nothing of it.
+                HoldEnding::Changed { begun, read_lag } if place.mode != HoldMode::Member => {
+                    Ending::Changed { fresh: self.draw(), begun, lags_until: self.lags_until(read_lag) }
+                }
+                HoldEnding::Changed { .. } | HoldEnding::Kept => Ending::Kept,
+            };
+            let Some(slots) = locked.of(self.shard_index(place.key)) else { continue };
+            let end = slots.end(place.key, ending);
+            if place.key == ended.target {
+                known = Some(slots.version(place.key));
             }
-        };
-        let ended = slots.end(place.key, ending);
-        let version = slots.version(place.key);
-        drop(slots);
-        self.waiting.wake(place.key);
-        (ended, version)
+            if place.key == ended.target || Some(place.key) == ended.whole {
+                alone &= end.alone;
+            }
+        }
+        drop(locked);
+        for place in ended.places {
+            self.waiting.wake(place.key);
+        }
+        known.filter(|_| alone)
     }
 
     /// What is known of a resource.
@@ -369,7 +365,7 @@ impl MemoryLedger {
     }
 
     fn lags_until(&self, read_lag: Duration) -> Option<Millis> {
-        (!read_lag.is_zero()).then(|| Millis(self.now().0 + millis(read_lag)))
+        (!read_lag.is_zero()).then(|| Millis(self.now().0.saturating_add(millis(read_lag))))
     }
 
     fn shard_index(&self, key: ResourceKey) -> usize {
@@ -407,23 +403,26 @@ impl Locked<'_> {
     fn peek(&self, index: usize) -> Option<&Slots> {
         self.0.iter().find(|(i, _)| *i == index).map(|(_, guard)| &**guard)
     }
-}
 
-impl BeginWrite {
-    /// Every place once: the target first, then the upstream as a whole, then the others.
-    fn places(&self) -> Vec<Place> {
-        let mut places = Vec::with_capacity(2 + self.others.len());
-        places.push(self.target);
-        for place in self.whole.iter().chain(&self.others) {
-            if places.iter().all(|p| p.key != place.key) {
-                places.push(*place);
-            }
-        }
-        places
+    /// R5, all or nothing: whether every place finds room in its shard.
+    fn have_room_for(&self, ledger: &MemoryLedger, places: &[Place]) -> bool {
+        self.0.iter().all(|(index, slots)| {
+            let new =
+                |place: &&Place| ledger.shard_index(place.key) == *index && slots.holders(place.key) == 0;
+            slots.has_room_for(places.iter().filter(new).count())
+        })
     }
 }
 
-/// How the hold of one place ends.
+/// The end of a write's holds.
+pub(super) struct EndWrite<'p> {
+    pub(super) places: &'p [Place],
+    pub(super) target: ResourceKey,
+    pub(super) whole: Option<ResourceKey>,
+    pub(super) ending: HoldEnding,
+}
+
+/// How the holds of a write end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HoldEnding {
     Kept,

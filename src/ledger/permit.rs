@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::memory::{HoldEnding, MemoryLedger, Place};
+use super::memory::{EndWrite, HoldEnding, MemoryLedger, Place};
 use super::protocol::BegunAt;
-use crate::decide::claim::HoldMode;
 use crate::decide::outcome::{UnknownCause, WriteOutcome};
 use crate::request::version_tag::{ResourceKey, Version};
 
@@ -17,6 +16,8 @@ pub struct WritePermit {
     ledger: Arc<MemoryLedger>,
     places: Vec<Place>,
     target: ResourceKey,
+    /// The slot of the upstream as a whole, where the write takes part in it.
+    whole: Option<ResourceKey>,
     begun: BegunAt,
     read_lag: Duration,
     /// Called once, when the places are free again.
@@ -43,10 +44,11 @@ impl WritePermit {
         ledger: Arc<MemoryLedger>,
         places: Vec<Place>,
         target: ResourceKey,
+        whole: Option<ResourceKey>,
         begun: BegunAt,
         read_lag: Duration,
     ) -> Self {
-        WritePermit { ledger, places, target, begun, read_lag, on_end: None }
+        WritePermit { ledger, places, target, whole, begun, read_lag, on_end: None }
     }
 
     /// When the write began, for changes that come with it.
@@ -88,15 +90,9 @@ impl WritePermit {
     }
 
     fn end(&mut self, ending: HoldEnding) -> Option<Version> {
-        let mut known = None;
-        for place in std::mem::take(&mut self.places) {
-            // Taking part in an upstream as a whole changes nothing of it.
-            let ending = if place.mode == HoldMode::Member { HoldEnding::Kept } else { ending };
-            let (ended, version) = self.ledger.end(place, ending);
-            if place.key == self.target && ended.alone {
-                known = Some(version);
-            }
-        }
+        let places = std::mem::take(&mut self.places);
+        let known =
+            self.ledger.end(&EndWrite { places: &places, target: self.target, whole: self.whole, ending });
         if let Some(told) = self.on_end.take() {
             told();
         }
@@ -108,6 +104,7 @@ impl WritePermit {
             ledger: self.ledger.clone(),
             places: std::mem::take(&mut self.places),
             target: self.target,
+            whole: self.whole,
             begun: self.begun,
             read_lag: self.read_lag,
             on_end: self.on_end.take(),

@@ -1,10 +1,13 @@
 //! The rules of the ledger for a set of resources, as plain data and steps.
 //!
 //! Each method is one atomic step: whoever shares a [`Slots`] runs every step under one lock. The
-//! rule names (R3, R5, R7, R8, R9, R13) are those of `docs` in the crate's architecture text; an
-//! exhaustive search in `tests/rules/model.rs` runs these very steps.
+//! rule names (R3, R5, R7, R8, R9, R13) are those of [the ledger's text](super); an exhaustive search in
+//! `tests/rules/model.rs` runs these very steps.
+
+mod saved;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use hashbrown::HashTable;
 
@@ -12,13 +15,24 @@ use crate::decide::claim::HoldMode;
 use crate::decide::read::ReadStamp;
 use crate::request::version_tag::{ResourceKey, Version};
 
+pub use saved::{SavedEntry, SavedHold, SavedLag};
+
 /// Milliseconds since the ledger began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(pub u64);
 
-/// Seconds since 1970 at which the last write that may have changed a resource began; 0: none seen.
+/// Seconds since 1970 at which a write that may have changed a resource began; 0: none seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BegunAt(pub u32);
+
+impl BegunAt {
+    fn oldest(self, other: BegunAt) -> BegunAt {
+        match (self, other) {
+            (BegunAt(0), seen) | (seen, BegunAt(0)) => seen,
+            (one, another) => one.min(another),
+        }
+    }
+}
 
 /// The slots of many resources: a version each, and who occupies it.
 ///
@@ -26,7 +40,7 @@ pub struct BegunAt(pub u32);
 #[derive(Clone, Debug)]
 pub struct Slots {
     floor: Version,
-    /// The newest [`BegunAt`] among forgotten entries.
+    /// The oldest [`BegunAt`] among forgotten entries.
     floor_begun: BegunAt,
     /// Densely packed; `index` finds them, `cursor` walks over them to forget some.
     entries: Vec<Entry>,
@@ -53,10 +67,21 @@ struct Hold {
     mode: HoldMode,
     holders: u32,
     /// Whether there was ever more than one holder, or a change from elsewhere: then no holder knows
-    /// what the content is at its end.
+    /// what the content is at its end. Members among themselves do not count: none of them changes
+    /// the whole.
     overlapped: bool,
     /// When the last of the unknown outcomes among the holders is settled.
     unsettled_until: Option<Millis>,
+    owed: Owed,
+}
+
+/// What the end of a hold has to know of its holders, for when the process ends before it (rule R11).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owed {
+    /// When the first of them began.
+    pub begun: BegunAt,
+    /// The longest time for which reads may lag behind one of them.
+    pub read_lag: Duration,
 }
 
 /// Why a resource cannot be occupied.
@@ -121,7 +146,9 @@ impl Slots {
 
     /// R3: what a read that is about to be forwarded may be stamped with. Inserts nothing.
     pub fn observe(&self, key: ResourceKey) -> ReadStamp {
-        ReadStamp { version: self.version(key), at_rest: !self.holds.contains_key(&key) }
+        // Members of a whole change nothing of it.
+        let changing = self.holds.get(&key).is_some_and(|hold| hold.mode != HoldMode::Member);
+        ReadStamp { version: self.version(key), at_rest: !changing }
     }
 
     /// R13: the same where the origin's reads may lag behind its writes.
@@ -132,8 +159,9 @@ impl Slots {
         }
     }
 
-    /// When the last write that may have changed the resource began, as far as one was seen.
-    pub fn last_begun(&self, key: ResourceKey) -> BegunAt {
+    /// When the first write that may have changed the resource began, as far as one was seen; for a
+    /// resource without an entry, a time that is no later. Nothing that was seen changed it earlier.
+    pub fn changes_seen_since(&self, key: ResourceKey) -> BegunAt {
         self.entry(key).map_or(self.floor_begun, |entry| entry.begun)
     }
 
@@ -145,6 +173,12 @@ impl Slots {
             (Some(until), _) => Some(Busy::UnsettledUntil(until)),
             (None, _) => Some(Busy::InFlight),
         }
+    }
+
+    /// Whether so many resources that nobody occupies now can be occupied at once.
+    pub fn has_room_for(&self, resources: usize) -> bool {
+        // Every other entry is at rest and can be forgotten.
+        self.holds.len() + resources <= self.capacity
     }
 
     /// R5, the second half: occupies the resource, in the same step in which it was judged.
@@ -160,10 +194,26 @@ impl Slots {
             holders: 0,
             overlapped: false,
             unsettled_until: None,
+            owed: Owed::default(),
         });
+        if hold.holders > 0 {
+            hold.overlapped |= (hold.mode, mode) != (HoldMode::Member, HoldMode::Member);
+            // Observe mode let another kind of write in: whoever comes now may be judged against a
+            // state that one of the holders is about to replace.
+            if hold.mode != mode {
+                hold.mode = HoldMode::Exclusive;
+            }
+        }
         hold.holders += 1;
-        hold.overlapped |= hold.holders > 1;
         Ok(Occupied { evicted })
+    }
+
+    /// R11: what the end of this holder's hold will have to know. Belongs to the step that occupied.
+    pub fn note_owed(&mut self, key: ResourceKey, owed: Owed) {
+        if let Some(hold) = self.holds.get_mut(&key) {
+            hold.owed.begun = hold.owed.begun.oldest(owed.begun);
+            hold.owed.read_lag = hold.owed.read_lag.max(owed.read_lag);
+        }
     }
 
     /// R8: a holder's outcome is unknown until `until`. Nothing else changes: the hold goes on, reads
@@ -186,7 +236,8 @@ impl Slots {
         if ended.freed {
             self.holds.remove(&key);
             // An entry that says no more than the floor does was inserted by a write that came to nothing.
-            if self.version(key) <= self.floor {
+            // One below the floor says more: the tags of its version are still good.
+            if self.version(key) == self.floor {
                 self.remove(key);
             }
         }
@@ -214,11 +265,17 @@ impl Slots {
             evicted
         } else {
             self.floor = self.floor.max(fresh);
-            self.floor_begun = self.floor_begun.max(begun);
+            self.floor_begun = self.floor_begun.oldest(begun);
+            self.lag(key, before, lags_until);
             return false;
         };
         self.publish(key, before, fresh, begun, lags_until);
         evicted
+    }
+
+    /// Whether the resource has an entry of its own.
+    pub fn is_tracked(&self, key: ResourceKey) -> bool {
+        self.entry(key).is_some()
     }
 
     /// How many resources have an entry.
@@ -246,8 +303,7 @@ impl Slots {
         self.holds.get(&key).map_or(0, |hold| hold.holders)
     }
 
-    /// R9: forgets one entry at rest, the oldest among a few in turn: the floor becomes the maximum of
-    /// itself and the entry's version.
+    /// R9: forgets one entry at rest, the oldest among a few in turn.
     ///
     /// # Errors
     /// If every entry is occupied.
@@ -272,9 +328,21 @@ impl Slots {
                 break;
             }
         }
-        let Entry { key, version, begun } = oldest.ok_or(NoRoom)?;
+        self.forget(oldest.ok_or(NoRoom)?.key)
+    }
+
+    /// R9: forgets the entry of a resource at rest, in whatever order: the floor becomes the maximum of
+    /// itself and the entry's version.
+    ///
+    /// # Errors
+    /// If the resource is occupied or has no entry. Nothing has changed then.
+    pub fn forget(&mut self, key: ResourceKey) -> Result<(), NoRoom> {
+        if self.holds.contains_key(&key) {
+            return Err(NoRoom);
+        }
+        let Entry { version, begun, .. } = self.entry(key).copied().ok_or(NoRoom)?;
         self.floor = self.floor.max(version);
-        self.floor_begun = self.floor_begun.max(begun);
+        self.floor_begun = self.floor_begun.oldest(begun);
         self.remove(key);
         Ok(())
     }
@@ -289,10 +357,16 @@ impl Slots {
     ) {
         if let Some(entry) = self.entry_mut(key) {
             entry.version = fresh;
-            entry.begun = begun;
+            entry.begun = entry.begun.oldest(begun);
         }
+        self.lag(key, before, lags_until);
+    }
+
+    /// R13: until then, reads may still show what was there at `before`, or at an older version.
+    fn lag(&mut self, key: ResourceKey, before: Version, lags_until: Option<Millis>) {
         if let Some(until) = lags_until {
-            self.lagging.insert(key, (before, until));
+            let lagging = self.lagging.entry(key).or_insert((before, until));
+            *lagging = (before, until.max(lagging.1));
         }
     }
 
@@ -324,11 +398,17 @@ impl Slots {
         }
         // The floor may have risen: the entry starts at what the resource's version is now.
         let version = version.max(self.floor);
+        self.push(Entry { key, version, begun })?;
+        Ok(full)
+    }
+
+    fn push(&mut self, entry: Entry) -> Result<(), NoRoom> {
         let at = u32::try_from(self.entries.len()).map_err(|_| NoRoom)?;
-        self.entries.push(Entry { key, version, begun });
+        let key = entry.key;
+        self.entries.push(entry);
         let entries = &self.entries;
         self.index.insert_unique(key.0, at, |at| entries.get(*at as usize).map_or(0, |e| e.key.0));
-        Ok(full)
+        Ok(())
     }
 
     fn remove(&mut self, key: ResourceKey) {

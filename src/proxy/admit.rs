@@ -75,6 +75,8 @@ pub async fn admit(ask: &Ask, named: &Named, effect: Effect, parts: &Parts) -> R
             }
             None
         }
+        // Not even to observe: the next process would not know that it has to wait for this write (R11).
+        Err(NotBegun::Closed) => return Err(refusal_of(NotBegun::Closed)),
         Err(_) if observe => None,
         Err(reason) => return Err(refusal_of(reason)),
     };
@@ -94,6 +96,7 @@ fn blind() -> Claim {
         probe: Probe::default(),
         patience: Patience::Never,
         is_override: false,
+        states_only_a_date: false,
     }
 }
 
@@ -156,7 +159,7 @@ fn note_tag_ages(ask: &Ask, named: &Named, claim: &Claim) {
 }
 
 fn refusal_of(reason: NotBegun) -> Refusal {
-    const FULL: Duration = Duration::from_secs(1);
+    const SOON: Duration = Duration::from_secs(1);
     match reason {
         NotBegun::Occupied { unsettled_for: None, .. } => say::in_flight(),
         NotBegun::Occupied { unsettled_for: Some(left), .. } => say::unsettled(left),
@@ -169,8 +172,13 @@ fn refusal_of(reason: NotBegun) -> Refusal {
         ),
         NotBegun::NoRoom => Refusal::later(
             RefusalKind::LedgerUnavailable,
-            FULL,
+            SOON,
             "This gateway cannot keep track of another write right now. Try again.",
+        ),
+        NotBegun::Closed => Refusal::later(
+            RefusalKind::LedgerUnavailable,
+            SOON,
+            "This gateway is about to end and lets no more writes through. Try again, with the same tag.",
         ),
     }
 }

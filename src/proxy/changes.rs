@@ -5,6 +5,7 @@ use http::{HeaderMap, StatusCode, Uri, header};
 
 use super::ask::Ask;
 use super::write::DESTINATION;
+use crate::decide::aim;
 use crate::decide::claim::HoldMode;
 use crate::decide::policy::AlsoChanges;
 use crate::decide::verdict::{Refusal, say};
@@ -40,11 +41,10 @@ pub fn others(ask: &Ask, parts: &Parts, effect: Effect) -> Result<Vec<Place>, Re
         }
     }
     for destination in parts.headers.get_all(DESTINATION) {
-        let named = destination.to_str().ok().and_then(|text| resource_at(ask, text));
-        match named {
-            Some(Ok(key)) => keys.push(key),
-            Some(Err(refusal)) => return Err(refusal),
-            None => {
+        match destination.to_str().map_or(Reference::Elsewhere, |text| resource_at(ask, text)) {
+            Reference::Resource(named) => keys.push(named?),
+            Reference::Unmanaged => {}
+            Reference::Elsewhere => {
                 return Err(say::ambiguous(
                     "a field Destination beside it that is not a path of this server",
                 ));
@@ -60,7 +60,7 @@ pub fn touch_named_by(ask: &Ask, answer: &HeaderMap, status: StatusCode, permit:
     let created = (status == StatusCode::CREATED).then(|| answer.get(header::LOCATION)).flatten();
     let content = status.is_success().then(|| answer.get(header::CONTENT_LOCATION)).flatten();
     for named in created.into_iter().chain(content).filter_map(|value| value.to_str().ok()) {
-        if let Some(Ok(key)) = resource_at(ask, named)
+        if let Reference::Resource(Ok(key)) = resource_at(ask, named)
             && !permit.occupies(key)
         {
             ask.gateway.ledger.touch(key, permit.begun(), ask.route.route.upstream.read_lag);
@@ -68,10 +68,21 @@ pub fn touch_named_by(ask: &Ask, answer: &HeaderMap, status: StatusCode, permit:
     }
 }
 
-/// The resource that a URI reference of this server names, by the routes; `None` if it is elsewhere.
-fn resource_at(ask: &Ask, reference: &str) -> Option<Result<ResourceKey, Refusal>> {
-    let absolute = resolved(ask.target.spelled.path(), reference)?;
-    let uri: Uri = absolute.parse().ok()?;
+/// What a URI reference names.
+enum Reference {
+    /// A resource of a managed route, or why it cannot be named.
+    Resource(Result<ResourceKey, Refusal>),
+    /// Something of this server that no version is kept for.
+    Unmanaged,
+    /// Nothing of this server.
+    Elsewhere,
+}
+
+fn resource_at(ask: &Ask, reference: &str) -> Reference {
+    let resolved = resolved(ask.target.spelled.path(), reference);
+    let Some(uri) = resolved.and_then(|absolute| absolute.parse::<Uri>().ok()) else {
+        return Reference::Elsewhere;
+    };
     let here = ask.target.host.as_deref();
     let host = uri.authority().map(|authority| authority.as_str());
     let elsewhere =
@@ -86,17 +97,17 @@ fn resource_at(ask: &Ask, reference: &str) -> Option<Result<ResourceKey, Refusal
             .iter()
             .any(|s| host.is_some_and(|h| canonical_host(s) == canonical_host(h)));
         if !own {
-            return None;
+            return Reference::Elsewhere;
         }
     }
     let path = TargetPath::parse(uri.path());
-    if let Some(ambiguity) = path.ambiguity() {
-        return Some(Err(say::ambiguous(ambiguity)));
-    }
-    let route = ask.live.routes.find(here, &path).filter(|route| route.route.policy.is_managed())?;
+    let Some(route) = ask.live.routes.find(here, &path) else { return Reference::Elsewhere };
     let policy = &route.route.policy;
-    let named = policy.resource.name(&path, uri.query(), policy.fold);
-    Some(named.map(|id| ask.gateway.ledger.key(&policy.upstream, &id)).map_err(say::ambiguous))
+    if !policy.is_managed() {
+        return Reference::Unmanaged;
+    }
+    let named = aim::resource(policy, &path, uri.query());
+    Reference::Resource(named.map(|id| ask.gateway.ledger.key(&policy.upstream, &id)))
 }
 
 /// A reference against the path it came with (RFC 3986 section 5.2, the forms that servers send).

@@ -16,8 +16,8 @@ const HOP_BY_HOP: [HeaderName; 6] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// Fields that some frameworks take another target from: on a managed route the origin is to see the
-/// target that was judged.
+/// Fields that some frameworks take another target from: an origin with managed resources is to see the
+/// target that was judged, or that was found to need no judgement.
 const OTHER_TARGETS: [&str; 8] = [
     "x-original-url",
     "x-original-uri",
@@ -47,6 +47,8 @@ pub struct RequestEdit<'e> {
     pub managed: bool,
     /// The upgrade to ask for.
     pub upgrade: Option<HeaderValue>,
+    /// Whether the origin is asked to close the connection after its answer.
+    pub last: bool,
     /// The client.
     pub peer: Option<IpAddr>,
     /// The host that the client asked for.
@@ -88,6 +90,9 @@ pub fn to_origin(fields: &HeaderMap, edit: &RequestEdit<'_>) -> HeaderMap {
     if let Some(protocol) = &edit.upgrade {
         sent.insert(header::UPGRADE, protocol.clone());
         connection.push("upgrade");
+    }
+    if edit.last {
+        connection.push("close");
     }
     if let Ok(connection) = HeaderValue::try_from(connection.join(", "))
         && !connection.is_empty()

@@ -10,8 +10,6 @@ use hyper::body::Incoming;
 use super::ask::Ask;
 use super::body::{OutgoingBody, ReadUpTo, read_up_to};
 use crate::decide::verdict::{Refusal, RefusalKind, say};
-use crate::identify::query;
-use crate::request::method::OVERRIDE_PARAMETER;
 
 /// A request's body, which a form that may hold a method override is read from.
 pub enum Form {
@@ -24,16 +22,20 @@ pub enum Form {
 }
 
 impl Form {
-    /// The methods that a form states.
-    pub fn overrides(&self) -> Vec<Vec<u8>> {
+    /// Whether there is no body.
+    pub fn is_empty(&self) -> bool {
         match self {
-            Form::Unread(_) | Form::TooLong(..) => Vec::new(),
-            Form::Read(bytes) => {
-                let text = String::from_utf8_lossy(bytes);
-                query::values(&text, OVERRIDE_PARAMETER)
-                    .map(|value| value.into_owned().into_bytes())
-                    .collect()
-            }
+            Form::Unread(body) => body.is_end_stream(),
+            Form::Read(bytes) => bytes.is_empty(),
+            Form::TooLong(..) => false,
+        }
+    }
+
+    /// What was read, if it was read whole.
+    pub fn read_bytes(&self) -> &[u8] {
+        match self {
+            Form::Unread(_) | Form::TooLong(..) => &[],
+            Form::Read(bytes) => bytes,
         }
     }
 

@@ -1,9 +1,9 @@
 //! What all requests share: the ledger, the configuration in force, metrics and the journal.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
@@ -11,7 +11,7 @@ use super::in_flight::Counter;
 use super::origin::pool::Pool;
 use crate::config::checked::{Config, Ledger, Limits, Route, Server};
 use crate::identify::route_table::RouteTable;
-use crate::ledger::memory::{LedgerLimits, MemoryLedger};
+use crate::ledger::memory::MemoryLedger;
 use crate::report::journal::Journal;
 use crate::report::metrics::{Metrics, RouteMetrics};
 use crate::report::recent_reads::RecentReads;
@@ -59,29 +59,19 @@ pub struct LiveRoute {
     pub metrics: Arc<RouteMetrics>,
     /// The way to its origin.
     pub pool: Arc<Pool>,
+    /// Whether ifmatch keeps versions of resources behind the same upstream, for this route or another.
+    pub beside_managed: bool,
     /// The slot that stands for its upstream as a whole, if some route changes all of it.
     pub whole: Option<ResourceKey>,
 }
 
 impl Gateway {
-    /// Takes a configuration and begins a new life of the ledger.
+    /// Takes a configuration and the ledger to judge by.
     ///
     /// # Errors
     /// If a metric cannot be registered: a bug in its name.
-    pub fn new(config: Config) -> prometheus::Result<Arc<Self>> {
+    pub fn new(config: Config, ledger: Arc<MemoryLedger>) -> prometheus::Result<Arc<Self>> {
         let metrics = Metrics::new()?;
-        let ledger = MemoryLedger::new(LedgerLimits {
-            max_resources: config.ledger.max_resources,
-            settle: config.ledger.settle,
-            // Whoever keeps versions over restarts wants restarts to be exact: without its state a
-            // ledger first waits out writes of its earlier life. Without a state file every start is a
-            // new life, whose clients have no tags yet.
-            start_hold: if config.ledger.state_file.is_some() {
-                config.ledger.settle
-            } else {
-                Duration::ZERO
-            },
-        });
         let journal = Journal::new(config.server.conflicts_kept);
         let live = Live::new(config, &ledger, &metrics, None);
         let gateway = Gateway {
@@ -171,6 +161,22 @@ impl Live {
             };
             pools.insert(upstream.name.clone(), pool);
         }
+        let managed: HashSet<Arc<str>> = config
+            .routes
+            .iter()
+            .filter(|route| route.policy.is_managed())
+            .map(|route| route.upstream.name.clone())
+            .collect();
+        // Once the version of a whole has overtaken its resources', they must not fall back behind it.
+        let had_whole =
+            before.iter().flat_map(|live| live.routes.iter()).filter(|route| route.whole.is_some());
+        let whole: HashSet<Arc<str>> = config
+            .routes
+            .iter()
+            .filter(|route| route.upstream.has_whole_changes)
+            .chain(had_whole.map(|route| &route.route))
+            .map(|route| route.upstream.name.clone())
+            .collect();
         let live_route = |route: &Route| {
             let pool = pools.get(&route.upstream.name).cloned();
             Arc::new(LiveRoute {
@@ -178,7 +184,8 @@ impl Live {
                 pool: pool.unwrap_or_else(|| {
                     Pool::new(route.upstream.clone(), metrics.origin_connections(&route.upstream.name))
                 }),
-                whole: route.upstream.has_whole_changes.then(|| ledger.whole_key(&route.upstream.name)),
+                beside_managed: managed.contains(&route.upstream.name),
+                whole: whole.contains(&route.upstream.name).then(|| ledger.whole_key(&route.upstream.name)),
                 route: route.clone(),
             })
         };

@@ -17,12 +17,13 @@ use super::gateway::{Gateway, Live};
 use super::refuse::refuse;
 use super::target::Target;
 use super::{admit, pass, read, write};
+use crate::decide::aim;
 use crate::decide::policy::{Mode, StatusMapping};
 use crate::decide::verdict::{Refusal, RefusalKind, say};
-use crate::identify::query;
 use crate::identify::resource_id::ResourceId;
+use crate::identify::target_path::TargetPath;
 use crate::report::request_report::{AccessLog, RequestReport};
-use crate::request::method::{Effect, OVERRIDE_PARAMETER, overrides_in_fields};
+use crate::request::method::Effect;
 
 /// Answers one request. Never fails: every trouble is an answer.
 pub async fn handle(
@@ -106,7 +107,10 @@ async fn take_way(
 ) -> (Response<AnswerBody>, &'static str) {
     let policy = ask.route.route.policy.clone();
     if !policy.is_managed() {
-        return pass::pass(ask, parts, body).await;
+        return match slips_by(&ask, &parts) {
+            Some(refusal) => refused(&ask, &parts, Form::Unread(body), None, &refusal),
+            None => pass::pass(ask, parts, body).await,
+        };
     }
     let form = match read_form(&ask, &parts, body).await {
         Ok(form) => form,
@@ -119,7 +123,7 @@ async fn take_way(
         }
         ask.note_conflict(&parts.headers, None, &refusal);
     }
-    let effect = effect_of(&ask, &parts, form.overrides());
+    let effect = effect_of(&ask, &parts, form.read_bytes());
     if effect == Effect::Neither {
         let silence = ask.live.limits.body_idle_timeout;
         return match form {
@@ -138,9 +142,9 @@ async fn take_way(
         }
         Err(refusal) => return refused(&ask, &parts, form, None, &refusal),
     };
-    match (effect, form) {
-        (Effect::Read, Form::Unread(body)) => read::read(ask, named, parts, body, started).await,
-        (_, form) => match admit::admit(&ask, &named, effect, &parts).await {
+    match effect {
+        Effect::Neither | Effect::Read => read::read(ask, named, parts, form, started).await,
+        Effect::Write | Effect::GuardedWrite => match admit::admit(&ask, &named, effect, &parts).await {
             Ok(admitted) => {
                 let decided = write::without_waiting(started.elapsed(), admitted.waited);
                 ask.gateway.metrics.decision_duration.observe(decided);
@@ -156,7 +160,23 @@ async fn take_way(
     }
 }
 
-fn refused(
+/// A write whose path could mean different things leads to this route, which judges nothing, in our
+/// reading; if it leads to a guarded route of the same origin in another one, it must not get by here.
+fn slips_by(ask: &Ask, parts: &Parts) -> Option<Refusal> {
+    let ambiguity = ask.target.path.ambiguity().filter(|_| ask.route.beside_managed)?;
+    let guarded = |path: &TargetPath| {
+        ask.live.routes.find(ask.target.host.as_deref(), path).is_some_and(|route| {
+            let policy = &route.route.policy;
+            policy.mode == Mode::Enforce && policy.upstream == ask.policy().upstream
+        })
+    };
+    let gets_by = effect_of(ask, parts, &[]).writes()
+        && TargetPath::other_readings(ask.target.spelled.path()).iter().any(guarded);
+    gets_by.then(|| say::ambiguous(ambiguity))
+}
+
+/// The answer to a refused request whose body may still be coming.
+pub fn refused(
     ask: &Ask,
     parts: &Parts,
     form: Form,
@@ -186,35 +206,14 @@ pub fn settle_unread_body(parts: &Parts, body: Incoming, answer: &mut Response<A
     }
 }
 
-fn effect_of(ask: &Ask, parts: &Parts, in_form: Vec<Vec<u8>>) -> Effect {
-    let in_query: Vec<Vec<u8>> = query::values(ask.target.query().unwrap_or_default(), OVERRIDE_PARAMETER)
-        .map(|value| value.into_owned().into_bytes())
-        .collect();
-    let overrides = overrides_in_fields(&parts.headers)
-        .chain(in_query.iter().map(Vec::as_slice))
-        .chain(in_form.iter().map(Vec::as_slice))
-        .filter(|name| !name.is_empty());
-    ask.policy().methods.effect(&ask.method, overrides)
+fn effect_of(ask: &Ask, parts: &Parts, form: &[u8]) -> Effect {
+    aim::effect(ask.policy(), &ask.method, &aim::overrides(&parts.headers, ask.target.query(), form))
 }
 
-/// Names the resource of a request on a managed route.
 fn name_resource(ask: &Ask) -> Result<Named, Refusal> {
-    let (policy, target) = (ask.policy(), &ask.target);
-    if !target.origin_form {
+    if !ask.target.origin_form {
         return Err(say::ambiguous("another form than a path"));
     }
-    if let Some(ambiguity) = target.path.ambiguity() {
-        return Err(say::ambiguous(ambiguity));
-    }
-    for held in &policy.params {
-        let value = target.path.spelled_segments().nth(held.segment).unwrap_or_default();
-        if !held.pattern.is_match(value) {
-            return Err(say::ambiguous(format_args!(
-                "a value for `{}` that is not spelled as its resources are here",
-                held.name
-            )));
-        }
-    }
-    let id = policy.resource.name(&target.path, target.query(), policy.fold).map_err(say::ambiguous)?;
-    Ok(Named { key: ask.gateway.ledger.key(&policy.upstream, &id), id })
+    let id = aim::resource(ask.policy(), &ask.target.path, ask.target.query())?;
+    Ok(Named { key: ask.gateway.ledger.key(&ask.policy().upstream, &id), id })
 }

@@ -1,6 +1,6 @@
 //! The shell: pingora hands over a stream, hyper reads requests from it, and each takes its way.
 //!
-//! [`serve`] accepts, [`handle`] finds the route and the kind of request, [`read`], [`write`] and
+//! [`serve`] accepts, [`handle`] finds the route and the kind of request, [`read`], [`mod@write`] and
 //! [`pass`] are the three ways, [`origin`] is the other side. Decisions are made in the pure layers;
 //! here is what they need to be carried out.
 
@@ -8,7 +8,6 @@ pub mod admit;
 pub mod ask;
 pub mod body;
 pub mod changes;
-pub mod client_stream;
 pub mod fields;
 pub mod form;
 pub mod gateway;
@@ -20,6 +19,7 @@ pub mod probe;
 pub mod read;
 pub mod refuse;
 pub mod representation;
+pub mod request_line;
 pub mod serve;
 pub mod target;
 pub mod write;

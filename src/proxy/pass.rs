@@ -15,6 +15,7 @@ use super::in_flight::InFlight;
 use super::origin::exchange::{NoAnswer, exchange};
 use crate::decide::outcome::WriteEnd;
 use crate::decide::verdict::{Refusal, RefusalKind};
+use crate::request::preconditions::CONDITIONAL_FIELDS;
 
 /// Passes a request on, and its upgrade too where the route is not managed.
 pub async fn pass(ask: Ask, mut parts: Parts, body: Incoming) -> (Response<AnswerBody>, &'static str) {
@@ -24,19 +25,30 @@ pub async fn pass(ask: Ask, mut parts: Parts, body: Incoming) -> (Response<Answe
     let bodiless = http_body::Body::is_end_stream(&body);
     let sent_at = std::time::Instant::now();
     let answered = if bodiless && matches!(ask.method, Method::GET | Method::HEAD) && upgrade.is_none() {
-        send_read(&ask, &parts, &[]).await
+        send_read(&ask, &parts, stays_behind(&ask)).await
     } else {
-        let request = onward(&ask, &parts, &[], upgrade.clone(), OutgoingBody::from_client(body, silence));
+        let request = onward(
+            &ask,
+            &parts,
+            stays_behind(&ask),
+            upgrade.clone(),
+            OutgoingBody::from_client(body, silence),
+        );
         exchange(&ask.route.pool, request, silence, false).await
     };
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
     answer(&ask, &parts, client_side, answered)
 }
 
+/// Our tags never reach the origin, not even in a request that no condition applies to.
+fn stays_behind(ask: &Ask) -> &'static [HeaderName] {
+    if ask.policy().is_managed() { &CONDITIONAL_FIELDS } else { &[] }
+}
+
 /// Passes a request on whose body was read already, in part at least.
 pub async fn pass_read(ask: Ask, parts: Parts, body: OutgoingBody) -> (Response<AnswerBody>, &'static str) {
     let silence = ask.live.limits.body_idle_timeout;
-    let request = onward(&ask, &parts, &[], None, body);
+    let request = onward(&ask, &parts, stays_behind(&ask), None, body);
     let answered = exchange(&ask.route.pool, request, silence, false).await;
     answer(&ask, &parts, None, answered)
 }
@@ -52,7 +64,9 @@ fn answer(
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                 tunnel(client_side, answer.extensions_mut().remove::<OnUpgrade>(), ask.in_flight.clone());
             }
-            (to_answer(ask, answer, &[]), "answered")
+            // On a managed route the only tags are ours.
+            let without = if ask.policy().is_managed() { &[header::ETAG][..] } else { &[] };
+            (to_answer(ask, answer, without), "answered")
         }
         Err(no_answer) => {
             log_no_answer(ask, &no_answer);
@@ -93,8 +107,9 @@ pub fn onward(
 ) -> Request<OutgoingBody> {
     let edit = RequestEdit {
         without,
-        managed: ask.policy().is_managed(),
+        managed: ask.route.beside_managed,
         upgrade,
+        last: body_may_stay_unread(&parts.method) && !http_body::Body::is_end_stream(&body),
         peer: ask.peer.map(|peer| peer.ip()),
         host: ask.target.host.as_deref(),
         own_host: ask.own_host(),
@@ -122,6 +137,13 @@ pub fn onward(
         });
     }
     request
+}
+
+/// Methods whose content has no generally defined semantics (RFC 9110 sections 9.3.1, 9.3.2, 9.3.5, 9.3.7
+/// and 9.3.8). Some origins leave it unread and take it for the next request on the connection: a write
+/// hidden in it would be one that nobody judged.
+fn body_may_stay_unread(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS, Method::TRACE].contains(method)
 }
 
 /// Sends a request without a body that changes nothing; once more if its connection proves to be dead.

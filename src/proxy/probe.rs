@@ -48,7 +48,9 @@ pub struct Look {
 /// If the origin does not answer.
 pub async fn look(ask: &Ask, parts: &Parts) -> Result<Look, NoAnswer> {
     let mut answer = send(ask, parts, Method::HEAD).await?;
-    if matches!(answer.status(), StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED) {
+    // Many a legacy API knows GET alone, and says 404, 405 or 501 to HEAD.
+    if !answer.status().is_success() {
+        answer.into_body().discard();
         answer = send(ask, parts, Method::GET).await?;
     }
     let exists = match answer.status() {
@@ -85,7 +87,8 @@ fn without_override(spelled: &PathAndQuery) -> Result<PathAndQuery, InvalidUri> 
 
 async fn send(ask: &Ask, parts: &Parts, method: Method) -> Result<Response<OriginBody>, NoAnswer> {
     let without: Vec<HeaderName> = CONDITIONAL_FIELDS
-        .into_iter()
+        .iter()
+        .cloned()
         .chain(OF_THE_WRITE)
         .chain(OVERRIDE_FIELDS.map(HeaderName::from_static))
         .collect();
@@ -93,6 +96,7 @@ async fn send(ask: &Ask, parts: &Parts, method: Method) -> Result<Response<Origi
         without: &without,
         managed: true,
         upgrade: None,
+        last: false,
         peer: ask.peer.map(|peer| peer.ip()),
         host: ask.target.host.as_deref(),
         own_host: ask.own_host(),

@@ -4,15 +4,16 @@ use std::time::Instant;
 
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use hyper::body::Incoming;
 
 use super::ask::{Ask, Named};
-use super::body::{AnswerBody, OriginBody, OutgoingBody};
+use super::body::{AnswerBody, OriginBody};
+use super::form::Form;
+use super::handle::refused;
 use super::origin::exchange::{NoAnswer, exchange};
 use super::pass::{log_no_answer, onward, send_read, to_answer, unanswered};
 use super::representation::{last_modified, variant};
 use crate::decide::policy::Mode;
-use crate::decide::read::{RangePlan, ReadAnswer, ReadStamp, ReadVerdict, judge_read, plan_range};
+use crate::decide::read::{RangePlan, ReadAnswer, ReadStamp, ReadVerdict, TagsOf, judge_read, plan_range};
 use crate::decide::verdict::say;
 use crate::request::preconditions::{IfRange, Preconditions};
 use crate::request::version_tag::{Variant, VersionTag};
@@ -34,7 +35,7 @@ pub async fn read(
     ask: Ask,
     named: Named,
     parts: Parts,
-    body: Incoming,
+    body: Form,
     started: Instant,
 ) -> (Response<AnswerBody>, &'static str) {
     let stated = match Preconditions::read(&parts.headers) {
@@ -42,9 +43,7 @@ pub async fn read(
         Err(malformed) => {
             let refusal = say::malformed(&malformed);
             if ask.policy().mode != Mode::Observe {
-                let mut answer = ask.refuse(&parts.headers, Some(&named), &refusal);
-                super::handle::settle_unread_body(&parts, body, &mut answer, &ask.live);
-                return (answer, "refused");
+                return refused(&ask, &parts, body, Some(&named), &refusal);
             }
             ask.note_conflict(&parts.headers, Some(&named), &refusal);
             Preconditions::default()
@@ -52,7 +51,7 @@ pub async fn read(
     };
     let ledger = ask.gateway.ledger.clone();
     // R3: before the request goes out; a number fetched later could be put on older content.
-    let stamp = ledger.observe(named.key, ask.route.whole, ask.policy().read_lag);
+    let stamp = ledger.observe(named.key, ask.route.whole, ask.route.route.upstream.read_lag);
     let plan = plan_range(&stated, stamp, ledger.incarnation(), named.key);
     ask.gateway.metrics.decision_duration.observe(started.elapsed().as_secs_f64());
     let sent_at = Instant::now();
@@ -77,17 +76,17 @@ async fn ask_origin(
     ask: &Ask,
     named: &Named,
     parts: &Parts,
-    body: Incoming,
+    body: Form,
     stated: &Preconditions,
     stamp: ReadStamp,
     plan: RangePlan,
 ) -> Result<(Response<OriginBody>, Seen), NoAnswer> {
     let silence = ask.live.limits.body_idle_timeout;
-    let bodiless = http_body::Body::is_end_stream(&body);
+    let bodiless = body.is_empty();
     let mut answer = if bodiless {
         send_read(ask, parts, &stays_behind(stated, plan)).await?
     } else {
-        let outgoing = OutgoingBody::from_client(body, silence);
+        let outgoing = body.into_outgoing(silence);
         let request = onward(ask, parts, &stays_behind(stated, plan), None, outgoing);
         exchange(&ask.route.pool, request, silence, false).await?
     };
@@ -107,7 +106,7 @@ async fn ask_origin(
 
 fn see(ask: &Ask, named: &Named, parts: &Parts, stamp: ReadStamp, answer: &Response<OriginBody>) -> Seen {
     let ledger = &ask.gateway.ledger;
-    let now = ledger.observe(named.key, ask.route.whole, ask.policy().read_lag);
+    let now = ledger.observe(named.key, ask.route.whole, ask.route.route.upstream.read_lag);
     Seen {
         variant: variant(ledger, ask.target.spelled.as_str(), &parts.headers, answer.headers()),
         still_at_rest: now.at_rest && now.version == stamp.version,
@@ -148,11 +147,15 @@ fn stamped(
         still_at_rest: seen.still_at_rest,
         multipart: content_type.to_ascii_lowercase().starts_with(b"multipart/byteranges"),
     };
-    let incarnation = ask.gateway.ledger.incarnation();
-    let mut verdict = judge_read(&ask.method, stated, stamp, &facts, incarnation, named.key);
+    let of = TagsOf {
+        incarnation: ask.gateway.ledger.incarnation(),
+        resource: named.key,
+        weak: ask.policy().weak_if_match,
+    };
+    let mut verdict = judge_read(&ask.method, stated, stamp, &facts, of);
     if let (ReadVerdict::Refuse(refusal), Mode::Observe) = (&verdict, ask.policy().mode) {
         ask.note_conflict(&parts.headers, Some(named), refusal);
-        verdict = judge_read(&ask.method, &Preconditions::default(), stamp, &facts, incarnation, named.key);
+        verdict = judge_read(&ask.method, &Preconditions::default(), stamp, &facts, of);
     }
     match verdict {
         ReadVerdict::Answer(tag) => {

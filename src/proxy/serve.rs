@@ -12,9 +12,9 @@ use pingora::apps::ServerApp;
 use pingora::protocols::Stream;
 use pingora::server::ShutdownWatch;
 
-use super::client_stream::{ClientStream, Watch, watch};
 use super::gateway::Gateway;
 use super::handle::handle;
+use super::request_line::{Suspects, Watched};
 
 /// The proxy, as pingora's listeners see it.
 pub struct Proxy(Arc<Gateway>);
@@ -38,17 +38,19 @@ impl ServerApp for Proxy {
         let peer = stream
             .get_socket_digest()
             .and_then(|digest| digest.peer_addr().and_then(|address| address.as_inet().copied()));
+        let suspects = Suspects::default();
+        let watched = Watched::new(stream, suspects.clone());
         let asked = Arc::new(AtomicBool::new(false));
         let has_asked = asked.clone();
-        let service = service_fn(move |request| {
+        let service = service_fn(move |mut request| {
             asked.store(true, Ordering::Relaxed);
+            suspects.mark(&mut request);
             handle(gateway.clone(), request, peer)
         });
-        let (stream, client) = watch(stream);
         let connection = http_builder(limits.max_header_bytes, limits.max_header_count, limits.idle_timeout)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(watched), service)
             .with_upgrades();
-        drive(connection, client, &has_asked, shutdown.clone()).await;
+        drive(connection, &has_asked, shutdown.clone()).await;
         None
     }
 }
@@ -61,17 +63,13 @@ pub fn http_builder(max_header_bytes: usize, max_headers: usize, idle_timeout: D
         .max_header_size(max_header_bytes)
         .max_headers(max_headers)
         .header_read_timeout(idle_timeout)
-        .preserve_header_case(true)
-        // A client may close its side after its request and still wait for the answer.
-        .half_close(true);
+        .preserve_header_case(true);
     builder
 }
 
-/// Runs a connection to its end; when the server stops, to the end of the request that it is in. A
-/// client that breaks it ends what is done for it alone: writes under way are in tasks of their own.
+/// Runs a connection to its end; when the server stops, to the end of the request that it is in.
 async fn drive<S>(
-    connection: Connection<S>,
-    client: Watch<Stream>,
+    connection: http1::UpgradeableConnection<TokioIo<Watched<Stream>>, S>,
     has_asked: &AtomicBool,
     mut shutdown: ShutdownWatch,
 ) where
@@ -79,33 +77,23 @@ async fn drive<S>(
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut connection = std::pin::pin!(connection);
-    let mut broken = std::pin::pin!(client.broken());
-    let mut stops = std::pin::pin!(stopping(&mut shutdown));
-    let mut stopped = false;
-    loop {
-        tokio::select! {
-            // hyper reads first; the watch only looks at what hyper leaves alone.
-            biased;
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "a client connection ended");
-                }
+    let ended = tokio::select! {
+        // A request that is here already counts.
+        biased;
+        ended = connection.as_mut() => ended,
+        () = stopping(&mut shutdown) => {
+            // Part of a first request's head would hold the end up for as long as it likes.
+            if !has_asked.load(Ordering::Relaxed) {
                 return;
             }
-            error = broken.as_mut() => return tracing::debug!(%error, "a client broke its connection"),
-            () = stops.as_mut(), if !stopped => {
-                stopped = true;
-                // Part of a first request's head would hold the end up for as long as it likes.
-                if !has_asked.load(Ordering::Relaxed) {
-                    return;
-                }
-                connection.as_mut().graceful_shutdown();
-            }
+            connection.as_mut().graceful_shutdown();
+            connection.await
         }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a client connection ended");
     }
 }
-
-type Connection<S> = http1::UpgradeableConnection<TokioIo<ClientStream<Stream>>, S>;
 
 async fn stopping(shutdown: &mut ShutdownWatch) {
     // An error means that whoever could stop us is gone: then nobody will.

@@ -3,6 +3,7 @@
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Version, header};
 
+use super::request_line::HasFragment;
 use crate::decide::verdict::{Refusal, say};
 use crate::identify::route_table::canonical_host;
 use crate::identify::target_path::TargetPath;
@@ -23,9 +24,15 @@ impl Target {
     /// Reads a request's target and host.
     ///
     /// # Errors
-    /// If there is no path in it, or the host is missing, repeated or contradicts the target
+    /// If there is no path in it, or a fragment, or the host is missing, repeated or contradicts the target
     /// (RFC 9112 section 3.2).
     pub fn read<B>(request: &Request<B>) -> Result<Self, Refusal> {
+        if request.extensions().get::<HasFragment>().is_some() {
+            return Err(say::ambiguous("a fragment (`#`), which belongs to links and not to requests"));
+        }
+        if !is_chunked_at_most(request.headers()) {
+            return Err(say::ambiguous("a Transfer-Encoding beside it that is not just `chunked`"));
+        }
         let uri = request.uri();
         let spelled = match uri.path_and_query() {
             Some(spelled) if spelled.as_str().starts_with('/') && *request.method() != Method::CONNECT => {
@@ -54,6 +61,17 @@ impl Target {
     /// The query, without its question mark.
     pub fn query(&self) -> Option<&str> {
         self.spelled.query()
+    }
+}
+
+/// A transfer coding other than chunked would be taken off on the way without being undone: the origin
+/// would store coded bytes as if they were the content (RFC 9112 section 6.1).
+fn is_chunked_at_most(fields: &HeaderMap) -> bool {
+    let mut codings = fields.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(only), None) => only.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
     }
 }
 

@@ -116,12 +116,13 @@ async fn show(
         unanswered(no_answer.end, true)
     })?;
     // The ledger's times are ours and the modification date is the origin's: compare on its clock.
-    let last_begun =
-        ask.gateway.ledger.last_begun(named.key).map(|begun| match SystemTime::now().duration_since(begun) {
+    let seen_since = ask.gateway.ledger.changes_seen_since(named.key).map(|begun| {
+        match SystemTime::now().duration_since(begun) {
             Ok(ago) => look.origin_time.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH),
             Err(_) => look.origin_time,
-        });
-    judge_shown(claim, look.shown, last_begun, effect, ask.policy())
+        }
+    });
+    judge_shown(claim, look.shown, seen_since, effect, ask.policy())
 }
 
 async fn settle_answered(

@@ -66,10 +66,11 @@ impl EntityTag {
     }
 }
 
+/// As it was written, where that was UTF-8.
 impl fmt::Display for EntityTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let prefix = if self.weak { "W/" } else { "" };
-        write!(f, "{prefix}\"{}\"", self.opaque.escape_ascii())
+        write!(f, "{prefix}\"{}\"", String::from_utf8_lossy(&self.opaque))
     }
 }
 

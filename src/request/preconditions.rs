@@ -44,7 +44,7 @@ pub struct MalformedPrecondition {
 
 /// The fields of RFC 9110 section 13.1. On a managed route none of them reaches the origin with a tag
 /// of ours in it.
-pub const CONDITIONAL_FIELDS: [HeaderName; 5] = [
+pub static CONDITIONAL_FIELDS: [HeaderName; 5] = [
     header::IF_MATCH,
     header::IF_NONE_MATCH,
     header::IF_UNMODIFIED_SINCE,

@@ -1,4 +1,4 @@
-//! How the process stops: readiness fails, the listeners close, requests in flight end, then it is over.
+//! How the process stops: readiness fails, the listeners close, requests in flight end, the ledger closes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,11 +39,20 @@ pub struct Life {
 #[async_trait]
 impl ShutdownSignalWatch for Life {
     async fn recv(&self) -> ShutdownSignal {
+        self.until_told().await;
+        // R11: from here on nothing is judged, drawn or freed, whatever is still in flight. What the ledger
+        // is now can be saved when the runtimes are gone.
+        let _saved_later = self.gateway.ledger.close();
+        ShutdownSignal::FastShutdown
+    }
+}
+
+impl Life {
+    async fn until_told(&self) {
         let mut signals = match Signals::new(self.stop) {
             Ok(signals) => signals,
             Err(error) => {
-                tracing::error!(%error, "cannot listen for signals; stopping");
-                return ShutdownSignal::FastShutdown;
+                return tracing::error!(%error, "cannot listen for signals; stopping");
             }
         };
         let name = signals.next().await;
@@ -52,11 +61,8 @@ impl ShutdownSignalWatch for Life {
             () = self.wind_down() => {}
             name = signals.next() => tracing::warn!(signal = name, "stopping at once"),
         }
-        ShutdownSignal::FastShutdown
     }
-}
 
-impl Life {
     async fn wind_down(&self) {
         self.gateway.stop();
         tokio::time::sleep(self.shutdown_delay).await;

@@ -3,6 +3,7 @@
 pub mod life;
 pub mod reload;
 pub mod sockets;
+pub mod state_file;
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,12 +17,14 @@ use pingora::services::background::background_service;
 use tokio::sync::watch;
 
 use crate::admin::Admin;
-use crate::config::checked::Config;
+use crate::config::checked::{Config, Ledger};
+use crate::ledger::memory::{LedgerLimits, MemoryLedger};
 use crate::proxy::gateway::Gateway;
 use crate::proxy::serve::Proxy;
 use life::{Life, StopOn};
-use reload::Reload;
+use reload::{Reload, Source};
 use sockets::{OnSockets, Sockets};
+use state_file::{NoStateFile, StateFile};
 
 /// A server whose sockets are bound and that has not accepted anything yet.
 pub struct Bound {
@@ -31,7 +34,8 @@ pub struct Bound {
     workers: usize,
     shutdown_delay: Duration,
     drain_timeout: Duration,
-    file: Option<PathBuf>,
+    source: Option<Source>,
+    state_file: Option<StateFile>,
 }
 
 /// Why a server cannot start.
@@ -43,6 +47,13 @@ pub enum CannotStart {
         address: SocketAddr,
         /// Why.
         reason: io::Error,
+    },
+    /// The state file cannot be used.
+    StateFile {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        reason: NoStateFile,
     },
     /// A metric cannot be registered: a bug.
     Metrics(prometheus::Error),
@@ -57,6 +68,9 @@ impl std::fmt::Display for CannotStart {
                     "cannot listen on {address}: {reason}; stop whatever uses it, or choose another address"
                 )
             }
+            CannotStart::StateFile { file, reason } => {
+                write!(f, "cannot use the ledger's state file {}: {reason}", file.display())
+            }
             CannotStart::Metrics(error) => {
                 write!(f, "cannot register the metrics: {error}; this is a bug in ifmatch")
             }
@@ -67,15 +81,24 @@ impl std::fmt::Display for CannotStart {
 impl std::error::Error for CannotStart {}
 
 impl Bound {
-    /// Binds the sockets of a configuration. `file` is watched for changes, if there is one.
+    /// Binds the sockets of a configuration, which is read again when its source changes, and takes the
+    /// ledger out of its state file.
     ///
     /// # Errors
-    /// If an address cannot be listened on. Nothing is left bound then.
-    pub fn new(config: Config, file: Option<PathBuf>) -> Result<Self, CannotStart> {
+    /// If an address cannot be listened on, or the state file cannot be used. Nothing is left bound then.
+    pub fn new(config: Config, source: Option<Source>) -> Result<Self, CannotStart> {
         let server = config.server.clone();
+        let unusable = |reason| CannotStart::StateFile {
+            file: config.ledger.state_file.clone().unwrap_or_default(),
+            reason,
+        };
+        let state_file =
+            config.ledger.state_file.as_deref().map(StateFile::claim).transpose().map_err(unusable)?;
         let public = Sockets::bind(&server.listen)?;
         let admin = server.admin.map(|address| Sockets::bind(&[address])).transpose()?;
-        let gateway = Gateway::new(config).map_err(CannotStart::Metrics)?;
+        // Only now, when nothing else can stop the start: the file is gone then.
+        let ledger = ledger(&config.ledger, state_file.as_ref()).map_err(unusable)?;
+        let gateway = Gateway::new(config, ledger).map_err(CannotStart::Metrics)?;
         Ok(Bound {
             gateway,
             public,
@@ -83,7 +106,8 @@ impl Bound {
             workers: server.workers,
             shutdown_delay: server.shutdown_delay,
             drain_timeout: server.drain_timeout,
-            file,
+            source,
+            state_file,
         })
     }
 
@@ -98,8 +122,11 @@ impl Bound {
     }
 
     /// Serves until `stop` says otherwise, and then until the requests in flight have ended or
-    /// `drain_timeout` is over.
-    pub fn run(self, stop: StopOn) {
+    /// `drain_timeout` is over. The last act is to save the ledger (rule R11).
+    ///
+    /// # Errors
+    /// If the ledger cannot be saved, which the log has told then.
+    pub fn run(self, stop: StopOn) -> io::Result<()> {
         // Ours, not pingora's: its own shutdown always sleeps for its grace period in full.
         let (close, closing) = watch::channel(false);
         let mut server = Server::new_with_opt_and_conf(None, self.conf());
@@ -117,7 +144,8 @@ impl Bound {
             let admin = OnSockets::new("admin", Admin::new(self.gateway.clone()), sockets, open, Some(keep));
             server.add_service(admin);
         }
-        server.add_service(background_service("upkeep", Reload::new(self.gateway.clone(), self.file)));
+        server.add_service(background_service("upkeep", Reload::new(self.gateway.clone(), self.source)));
+        let ledger = self.gateway.ledger.clone();
         let life = Life {
             gateway: self.gateway,
             stop,
@@ -126,6 +154,19 @@ impl Bound {
             drain_timeout: self.drain_timeout,
         };
         server.run(RunArgs { shutdown_signal: Box::new(life) });
+        let Some(state_file) = self.state_file else { return Ok(()) };
+        let saved = state_file.save(&ledger);
+        if let Err(error) = &saved {
+            tracing::error!(
+                %error,
+                "the ledger cannot be saved; at the next start it begins a new life: earlier tags are refused, \
+                 and guarded writes wait first"
+            );
+        }
+        // The lock ends with the process and not before: a thread that is still ending may be about to send
+        // the last bytes of a write, and the next process counts the settle time from its own start.
+        std::mem::forget(state_file);
+        saved
     }
 
     fn conf(&self) -> ServerConf {
@@ -137,5 +178,21 @@ impl Bound {
             graceful_shutdown_timeout_seconds: Some(0),
             ..ServerConf::default()
         }
+    }
+}
+
+/// The ledger that a process starts with.
+fn ledger(config: &Ledger, state_file: Option<&StateFile>) -> Result<Arc<MemoryLedger>, NoStateFile> {
+    let limits = LedgerLimits {
+        max_resources: config.max_resources,
+        settle: config.settle,
+        // Whoever keeps versions over restarts wants restarts to be exact: without its state a ledger
+        // first waits out writes of its earlier life (rule R10). Without a state file every start is a
+        // new life, whose clients have no tags yet.
+        start_hold: if state_file.is_some() { config.settle } else { Duration::ZERO },
+    };
+    match state_file {
+        Some(state_file) => state_file.take(limits),
+        None => Ok(MemoryLedger::new(limits)),
     }
 }

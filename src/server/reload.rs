@@ -1,4 +1,5 @@
-//! Upkeep in the background: the configuration file is read again, stale things are forgotten.
+//! Upkeep in the background: the configuration file is read again, stale things are forgotten, what was
+//! occupied when the process before ended is settled.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config;
+use crate::config::Problems;
+use crate::config::checked::Config;
 use crate::proxy::gateway::Gateway;
 
 /// Reads the configuration again on SIGHUP and when its text has changed.
@@ -19,9 +21,17 @@ use crate::proxy::gateway::Gateway;
 /// swapped links of a Kubernetes ConfigMap alike, on every file system.
 pub struct Reload {
     gateway: Arc<Gateway>,
-    file: Option<PathBuf>,
+    source: Option<Source>,
     /// The text that was looked at last, good or bad.
     seen: Mutex<Option<Vec<u8>>>,
+}
+
+/// Where the configuration comes from.
+pub struct Source {
+    /// The file that is looked at.
+    pub file: PathBuf,
+    /// Reads it, with whatever the command line puts in place of its keys.
+    pub read: Box<dyn Fn() -> Result<Config, Problems> + Send + Sync>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,14 +41,14 @@ enum Reason {
 }
 
 impl Reload {
-    /// Upkeep for this gateway; `file` is what its configuration was read from.
-    pub fn new(gateway: Arc<Gateway>, file: Option<PathBuf>) -> Self {
-        let seen = file.as_ref().and_then(|file| std::fs::read(file).ok());
-        Reload { gateway, file, seen: Mutex::new(seen) }
+    /// Upkeep for this gateway.
+    pub fn new(gateway: Arc<Gateway>, source: Option<Source>) -> Self {
+        let seen = source.as_ref().and_then(|source| std::fs::read(&source.file).ok());
+        Reload { gateway, source, seen: Mutex::new(seen) }
     }
 
     async fn look(&self, reason: Reason) {
-        let Some(file) = &self.file else { return };
+        let Some(Source { file, read }) = &self.source else { return };
         let text = match tokio::fs::read(file).await {
             Ok(text) => text,
             // A file that is being replaced may be missing for a moment.
@@ -52,7 +62,7 @@ impl Reload {
             return;
         }
         *self.seen.lock() = Some(text);
-        match config::load(file) {
+        match read() {
             Ok(config) => {
                 let fixed = self.gateway.needs_restart(&config);
                 self.gateway.take(config);
@@ -72,6 +82,7 @@ impl Reload {
 #[async_trait]
 impl BackgroundService for Reload {
     async fn start(&self, mut shutdown: ShutdownWatch) {
+        tokio::spawn(self.gateway.ledger.clone().settle_restored());
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         let mut hangup = match signal(SignalKind::hangup()) {
             Ok(hangup) => hangup,

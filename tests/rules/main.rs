@@ -1,3 +1,23 @@
-//! The rules that need no network: configurations, and whatever else is pure.
+//! What must hold whatever the shell around it does: truth table, properties, operation sequences
+//! against a naive model, an exhaustive search, and who may import whom.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on says so"
+)]
 
 mod bad_config;
+mod deploy;
+mod layering;
+mod model;
+mod properties;
+mod readme;
+mod regressions;
+mod seeded;
+mod sequences;
+mod snapshot;
+mod time;
+mod truth_table;

@@ -4,15 +4,23 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
 
 mod fidelity;
+mod foreign;
+mod foreign_findings;
+mod foreign_json_server;
+mod foreign_litmus;
+mod foreign_spellings;
+mod foreign_webdav;
 mod forwarding;
 mod given;
 mod harness;
-
+mod large_bodies;
 mod life;
 mod metrics;
 mod observe;
 mod reads;
 mod refusals;
+mod restart;
 mod smoke;
+mod storm;
 mod targets;
 mod writes;

@@ -7,6 +7,7 @@ use ifmatch::decide::verdict::RefusalKind;
 
 use crate::given::{ITEMS, items, items_with};
 use crate::harness::{Answer, Client, Nobody, Origin, Proxy, put, request, with_origin};
+use crate::restart::Home;
 
 /// A refusal that was provoked, with everything that must outlive a look at it.
 struct Provoked {
@@ -146,9 +147,8 @@ fn nobody_there() -> Provoked {
 
 fn write_at_start() -> Provoked {
     let origin = Origin::with_item();
-    let state = "[ledger]\nsettle = \"1h\"\nstate_file = \"/nowhere/ledger\"\n";
-    let config = ITEMS.replace("[ledger]\nsettle = \"300ms\"\n", "") + state;
-    let proxy = Proxy::start_unready(&with_origin(origin.address(), &config));
+    let home = Home::new();
+    let proxy = home.start_unready(&origin, "1h");
     on((origin, proxy), |_, proxy| {
         let tag = proxy.tag("/items/1");
         proxy.put("/items/1", &tag, "x")

@@ -1,0 +1,117 @@
+use super::*;
+
+const FILE: &str = r#"
+[upstreams.u]
+servers = ["a:1"]
+[[routes]]
+name = "order"
+path = "/orders/{id}"
+upstream = "u"
+resource = "order:{id}"
+also_changes = ["orders"]
+params = { id = "[1-9][0-9]*" }
+[[routes]]
+name = "call"
+path = "/call"
+upstream = "u"
+resource = "{query.id}"
+mode = "observe"
+[[routes]]
+name = "raw"
+hosts = ["raw.example.com"]
+path = "/{*rest}"
+upstream = "u"
+mode = "off"
+"#;
+
+fn ask(method: &str, url: &str, fields: &[&str]) -> String {
+    let question = Question {
+        file: PathBuf::new(),
+        method: method.into(),
+        url: url.into(),
+        fields: fields.iter().map(|field| (*field).into()).collect(),
+    };
+    let config = config::parse("f", FILE).expect("correct");
+    told(&config, &Asked::read(&question).expect("a request"))
+}
+
+#[track_caller]
+fn says(told: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(told.contains(part), "{part:?} in\n{told}");
+    }
+}
+
+#[test]
+fn a_blind_write_hears_428_and_its_resource() {
+    let told = ask("PUT", "/Orders//17/?x=1", &[]);
+    says(&told, &["route         order: ", "resource      order:17", "also changes  orders"]);
+    says(&told, &["guarded write", "precondition  none", "decision      428 precondition-required: "]);
+}
+
+#[test]
+fn a_tag_is_taken_apart() {
+    let tag = "If-Match: \"0000000000000007.ccccdddd.1f.00000003\"";
+    says(
+        &ask("PUT", "/orders/17", &[tag]),
+        &["forwarded if the resource's version is 31 of the ledger's life"],
+    );
+    let weak = "If-Match: W/\"0000000000000007.ccccdddd.1f.00000003\"";
+    says(&ask("PUT", "/orders/17", &[weak]), &["compared strongly", "decision      412 precondition-failed"]);
+    says(&ask("PUT", "/orders/17", &["If-Match: \"abc\""]), &["not a tag of ifmatch's making", "412 "]);
+    says(&ask("PUT", "/orders/17", &["If-Match: abc"]), &["400 malformed-precondition: "]);
+}
+
+#[test]
+fn what_asks_the_origin_says_so() {
+    says(&ask("PUT", "/orders/17", &["If-Match: *"]), &["exists", "counted as an override"]);
+    says(&ask("PUT", "/orders/17", &["If-None-Match: *"]), &["does not exist"]);
+    let date = "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT";
+    says(&ask("DELETE", "/orders/17", &[date]), &["Last-Modified is not after", "428"]);
+    let told = ask("DELETE", "/orders/17", &["If-Unmodified-Since: yesterday"]);
+    says(
+        &told,
+        &["ignored       if-unmodified-since: it is not one valid HTTP-date", "428 precondition-required"],
+    );
+}
+
+#[test]
+fn overrides_and_ambiguous_targets_are_told() {
+    let told = ask("POST", "/orders/17", &["X-HTTP-Method-Override: put"]);
+    says(&told, &["with the override put: a guarded write", "428 "]);
+    says(&ask("PUT", "/orders/0x11", &[]), &["400 ambiguous-target: ", "`id`"]);
+    says(&ask("PUT", "/orders/1%5C7", &[]), &["400 ambiguous-target: ", "a backslash"]);
+    says(&ask("PUT", "/orders/1%2F7", &[]), &["400 ambiguous-target: ", "an encoded slash"]);
+    says(&ask("PUT", "/call", &[]), &["no query parameter `id`", "counted and logged, and forwarded"]);
+}
+
+#[test]
+fn reads_other_methods_and_unmanaged_routes_are_told_too() {
+    says(&ask("GET", "/orders/17", &["If-None-Match: \"a\""]), &["effect        GET: a read", "304 if"]);
+    says(&ask("OPTIONS", "/orders/17", &[]), &["never conditional", "forwarded as it is"]);
+    says(&ask("POST", "/orders/17", &[]), &["needs no precondition", "also beside other writes"]);
+    says(&ask("PUT", "http://raw.example.com/x", &[]), &["route         raw: ", "mode = \"off\""]);
+    says(
+        &ask("PUT", "/nowhere", &[]),
+        &["none: no route takes /nowhere", "order takes /orders/{id}", "404 no-route"],
+    );
+}
+
+#[test]
+fn every_mistake_of_a_question_is_told() {
+    let question = Question {
+        file: PathBuf::new(),
+        method: "P UT".into(),
+        url: "orders".into(),
+        fields: vec!["nonsense".into()],
+    };
+    let mistakes = Asked::read(&question).err().expect("three mistakes");
+    assert_eq!(
+        mistakes,
+        [
+            "METHOD: \"P UT\" is not a method; expected one like PUT",
+            "URL: \"orders\" has no path; expected one like /orders/17 or http://api.example.com/orders/17",
+            "-H: \"nonsense\" is not a field; expected 'Field: value'",
+        ]
+    );
+}

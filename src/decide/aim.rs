@@ -1,0 +1,46 @@
+//! What a request is aimed at under a route's policy: its effect, and the resource that it names.
+
+use http::{HeaderMap, Method};
+
+use super::policy::RoutePolicy;
+use super::verdict::{Refusal, say};
+use crate::identify::query;
+use crate::identify::resource_id::ResourceId;
+use crate::identify::target_path::TargetPath;
+use crate::request::method::{Effect, OVERRIDE_PARAMETER, overrides_in_fields};
+
+/// The methods that a request's fields, its query and its form state beside its own.
+pub fn overrides(fields: &HeaderMap, query: Option<&str>, form: &[u8]) -> Vec<Vec<u8>> {
+    let form = String::from_utf8_lossy(form);
+    let in_parameters = [query.unwrap_or_default(), &form]
+        .into_iter()
+        .flat_map(|text| query::values(text, OVERRIDE_PARAMETER))
+        .map(|name| name.into_owned().into_bytes());
+    let stated = overrides_in_fields(fields).map(<[u8]>::to_vec).chain(in_parameters);
+    stated.filter(|name| !name.is_empty()).collect()
+}
+
+/// What a request does, by the strictest of its methods.
+pub fn effect(policy: &RoutePolicy, method: &Method, overrides: &[Vec<u8>]) -> Effect {
+    policy.methods.effect(method, overrides.iter().map(Vec::as_slice))
+}
+
+/// Names the resource of a request on a managed route.
+///
+/// # Errors
+/// 400 where the target could mean another resource to the origin, or names none.
+pub fn resource(policy: &RoutePolicy, path: &TargetPath, query: Option<&str>) -> Result<ResourceId, Refusal> {
+    if let Some(ambiguity) = path.ambiguity() {
+        return Err(say::ambiguous(ambiguity));
+    }
+    for held in &policy.params {
+        let value = path.spelled_segments().nth(held.segment).unwrap_or_default();
+        if !held.pattern.is_match(value) {
+            return Err(say::ambiguous(format_args!(
+                "a value for `{}` that is not spelled as its resources are here",
+                held.name
+            )));
+        }
+    }
+    policy.resource.name(path, query, policy.fold).map_err(say::ambiguous)
+}

@@ -1,0 +1,170 @@
+//! R11: the ledger's last act, and how the next process goes on from it.
+
+use std::io::{self, Read, Write};
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use parking_lot::MutexGuard;
+use tokio::time::sleep_until;
+
+use super::{EndWrite, HashKeys, HoldEnding, LedgerLimits, MemoryLedger, Place};
+use crate::ledger::protocol::{Millis, NoRoom, Owed, SavedHold, Slots};
+use crate::ledger::snapshot::{Head, Reader, Record, Unusable, Writer};
+use crate::request::version_tag::{ResourceKey, Version};
+
+/// A ledger that nothing happens in any more, so that what it is can be written down.
+pub struct Closed<'l>(&'l MemoryLedger);
+
+/// What was written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// Resources with a version of their own.
+    pub resources: usize,
+    /// Resources that writes occupied.
+    pub occupied: usize,
+}
+
+impl MemoryLedger {
+    /// Judges no more writes from now on, and ends no holds: what is occupied stays so.
+    ///
+    /// `None` if there is nothing that a next process could go on from, because this one had not begun
+    /// to judge writes (rule R10): the writes of the life before are not settled yet.
+    pub fn close(&self) -> Option<Closed<'_>> {
+        let opened = self.open_in().is_none();
+        let all: Vec<_> = self.shards.iter().map(|shard| shard.lock()).collect();
+        self.closed.store(true, Ordering::Release);
+        drop(all);
+        opened.then_some(Closed(self))
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Goes on from what another process wrote down as its last act.
+    ///
+    /// The caller has made sure that this state is never gone on from again. What was occupied is
+    /// unsettled now; [`MemoryLedger::settle_restored`] sees to its end. What finds no room is forgotten
+    /// by R9. There is no start hold: nothing is unknown of the life before.
+    ///
+    /// # Errors
+    /// If the state is not whole. Nothing of it is used then.
+    pub fn restore<R: Read>(limits: LedgerLimits, mut from: Reader<R>) -> Result<Arc<Self>, Unusable> {
+        let limits = LedgerLimits { start_hold: Duration::ZERO, ..limits };
+        let head = from.head();
+        let (one, other) = head.hash_keys;
+        let mut ledger = Self::at_rest(limits, head.incarnation, HashKeys(one, other), Version(0));
+        *ledger.sequence.get_mut() = head.sequence;
+        ledger.take_floors(head);
+        let until = Millis(super::millis(limits.settle));
+        let mut held = Vec::new();
+        let mut forgotten = 0;
+        while let Some(record) = from.record()? {
+            match record {
+                Record::Hold(hold) => {
+                    held.push(hold);
+                    ledger.slots_of(hold.key, |slots| slots.restore_hold(hold, until))
+                }
+                Record::Lag(lag) => {
+                    ledger.slots_of(lag.key, |slots| slots.restore_lag(lag, Millis(0)));
+                    Ok(())
+                }
+                Record::Entry(entry) => ledger
+                    .slots_of(entry.key, |slots| slots.restore_entry(entry))
+                    .map(|one| forgotten += u64::from(one)),
+            }
+            .map_err(|NoRoom| Unusable::Impossible("more resources than can be counted"))?;
+        }
+        *ledger.evictions.get_mut() = forgotten;
+        *ledger.restored.get_mut() = held;
+        Ok(Arc::new(ledger))
+    }
+
+    /// A shard takes the highest floor of those that its resources were in.
+    fn take_floors(&mut self, head: &Head) {
+        let (before, now) = (head.floors.len().max(1), self.shards.len());
+        // Both are powers of two, and a shard is told by the low bits of the same number.
+        let common = before.min(now);
+        let entries = usize::try_from(head.entries).unwrap_or(usize::MAX);
+        for (index, shard) in self.shards.iter_mut().enumerate() {
+            let slots = shard.get_mut();
+            for (_, (floor, begun)) in
+                head.floors.iter().enumerate().filter(|(old, _)| old % common == index % common)
+            {
+                slots.restore_floor(*floor, *begun);
+            }
+            slots.expect(entries / now);
+        }
+    }
+
+    /// While the ledger is nobody else's yet.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the mask keeps the index below the number of shards, a power of two"
+    )]
+    fn slots_of<T>(&mut self, key: ResourceKey, step: impl FnOnce(&mut Slots) -> T) -> T {
+        let index = self.shard_index(key);
+        step(self.shards[index].get_mut())
+    }
+
+    /// R8, for what was occupied when the process before ended: waits out the settle time, counted from
+    /// the restart, and draws a fresh number for each at its end.
+    ///
+    /// To be run once, in a task of its own. What nobody sees to stays occupied.
+    pub async fn settle_restored(self: Arc<Self>) {
+        let held = mem::take(&mut *self.restored.lock());
+        if held.is_empty() {
+            return;
+        }
+        sleep_until(self.began + self.settle).await;
+        for SavedHold { key, mode, owed: Owed { begun, read_lag } } in held {
+            self.end(&EndWrite {
+                places: &[Place { key, mode }],
+                target: key,
+                whole: None,
+                ending: HoldEnding::Changed { begun, read_lag },
+            });
+        }
+    }
+
+    /// How many places a restored ledger has yet to settle.
+    pub fn restored(&self) -> usize {
+        self.restored.lock().len()
+    }
+}
+
+impl Closed<'_> {
+    /// Writes the state down. `to` is better buffered.
+    ///
+    /// # Errors
+    /// Those of `to`.
+    pub fn write_to<W: Write>(&self, to: W) -> io::Result<Saved> {
+        let ledger = self.0;
+        let all: Vec<MutexGuard<'_, Slots>> = ledger.shards.iter().map(|shard| shard.lock()).collect();
+        let now = ledger.now();
+        let holds: Vec<_> = all.iter().flat_map(|slots| slots.saved_holds()).collect();
+        let lags: Vec<_> = all.iter().flat_map(|slots| slots.saved_lag(now)).collect();
+        let resources: usize = all.iter().map(|slots| slots.len()).sum();
+        let HashKeys(one, other) = ledger.keys;
+        let head = Head {
+            incarnation: ledger.incarnation,
+            hash_keys: (one, other),
+            sequence: ledger.sequence.load(Ordering::Acquire),
+            floors: all.iter().map(|slots| (slots.floor(), slots.floor_begun())).collect(),
+            holds: holds.len() as u64,
+            lags: lags.len() as u64,
+            entries: resources as u64,
+        };
+        let mut writer = Writer::begin(to, &head)?;
+        let occupied = holds.len();
+        let entries = all.iter().flat_map(|slots| slots.saved_entries()).map(Record::Entry);
+        let before = holds.into_iter().map(Record::Hold).chain(lags.into_iter().map(Record::Lag));
+        for record in before.chain(entries) {
+            writer.record(&record)?;
+        }
+        writer.finish()?;
+        Ok(Saved { resources, occupied })
+    }
+}

@@ -1,0 +1,324 @@
+//! One test for each bug that was found in the pure core, with its mechanism above it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ifmatch::decide::claim::{HoldMode, Shown, VersionCondition, claim, judge_shown};
+use ifmatch::decide::outcome::WriteOutcome;
+use ifmatch::decide::policy::RoutePolicy;
+use ifmatch::identify::query;
+use ifmatch::identify::route_table::{PathPattern, RouteTable};
+use ifmatch::identify::target_path::{Fold, TargetPath};
+use ifmatch::ledger::memory::{BeginWrite, Begun, LedgerLimits, MemoryLedger, NotBegun, Place};
+use ifmatch::ledger::permit::Settlement;
+use ifmatch::ledger::protocol::{BegunAt, Ending, Millis, Slots};
+use ifmatch::request::method::Effect;
+use ifmatch::request::preconditions::Preconditions;
+use ifmatch::request::version_tag::{Incarnation, ResourceKey, Version};
+
+const A: ResourceKey = ResourceKey(1);
+const B: ResourceKey = ResourceKey(2);
+const WHOLE: ResourceKey = ResourceKey(9);
+
+fn changed(fresh: u64, lags_until: Option<u64>) -> Ending {
+    Ending::Changed { fresh: Version(fresh), begun: BegunAt(0), lags_until: lags_until.map(Millis) }
+}
+
+fn ledger(max_resources: usize) -> Arc<MemoryLedger> {
+    MemoryLedger::new(LedgerLimits {
+        max_resources,
+        settle: Duration::from_secs(5),
+        start_hold: Duration::ZERO,
+    })
+}
+
+fn write(target: Place, whole: Option<Place>, observe: bool) -> BeginWrite {
+    BeginWrite {
+        target,
+        whole,
+        others: Vec::new(),
+        condition: VersionCondition::default(),
+        read_lag: Duration::ZERO,
+        observe,
+    }
+}
+
+fn alone(key: ResourceKey) -> Place {
+    Place { key, mode: HoldMode::Exclusive }
+}
+
+fn member() -> Option<Place> {
+    Some(Place { key: WHOLE, mode: HoldMode::Member })
+}
+
+async fn begun(ledger: &Arc<MemoryLedger>, write: &BeginWrite) -> Begun {
+    ledger.begin(write).await.unwrap_or_else(|refused| panic!("{refused:?}"))
+}
+
+// A change that comes with another write publishes a number even where every entry is occupied: the
+// floor rises to it. The origin's reads may still show the state before the change, so within `read_lag`
+// the resource must go on with its older number, with or without an entry of its own.
+#[test]
+fn a_touch_without_room_lags_too() {
+    let mut slots = Slots::new(Version(1), 1);
+    slots.occupy(A, HoldMode::Exclusive).expect("room");
+    slots.touch(B, Version(2), BegunAt(0), Some(Millis(100)));
+    assert_eq!(slots.version(B), Version(2));
+    assert_eq!(slots.observe_lagging(B, Millis(50)).version, Version(1));
+    assert!(!slots.observe_lagging(B, Millis(50)).at_rest);
+}
+
+// Two routes to one resource may lag differently. A write through the one with the shorter lag must not
+// cut short the time in which reads through the other may still show what was there before.
+#[test]
+fn a_shorter_lag_does_not_cut_a_longer_one_short() {
+    let mut slots = Slots::new(Version(1), 4);
+    for (fresh, lags_until) in [(2, 100), (3, 10)] {
+        slots.occupy(A, HoldMode::Exclusive).expect("room");
+        slots.end(A, changed(fresh, Some(lags_until)));
+    }
+    assert!(slots.observe_lagging(A, Millis(50)).version < Version(3));
+    assert_eq!(slots.observe_lagging(A, Millis(100)).version, Version(3));
+}
+
+// A write of a route in observe mode that changes the whole upstream joins the members' hold. While it is
+// in flight it may change any resource at any time, so a conditional write of an enforcing route that
+// begins meanwhile may replace what its author never saw. The hold went on in the mode of its first
+// holder, and let further members in.
+#[tokio::test]
+async fn a_hold_that_was_joined_in_another_mode_excludes_everybody() {
+    let ledger = ledger(8);
+    let first = begun(&ledger, &write(alone(A), member(), false)).await;
+    let whole = begun(&ledger, &write(alone(B), Some(alone(WHOLE)), true)).await;
+    assert!(whole.observed.is_some());
+    first.permit.settle(WriteOutcome::Applied).await;
+    let next = ledger.begin(&write(alone(A), member(), false)).await;
+    assert_eq!(next.err(), Some(NotBegun::Occupied { key: WHOLE, unsettled_for: None }));
+}
+
+// The same overlap seen from the write that was there first: a write to everything was applied after it,
+// and ended before it. Its own fresh number is then the newest of all, and stands for a content that its
+// author does not know.
+#[tokio::test]
+async fn the_author_of_a_write_that_a_write_to_everything_met_gets_no_tag() {
+    let ledger = ledger(8);
+    let first = begun(&ledger, &write(alone(A), member(), false)).await;
+    let whole = begun(&ledger, &write(alone(B), Some(alone(WHOLE)), true)).await;
+    whole.permit.settle(WriteOutcome::Applied).await;
+    let settled = first.permit.settle(WriteOutcome::Applied).await;
+    assert_eq!(settled, Settlement::Applied { version: None });
+}
+
+// Members of a whole overlap all the time; that tells nothing of the resource that one of them changes.
+#[tokio::test]
+async fn members_of_one_upstream_do_not_cost_each_other_their_tags() {
+    let ledger = ledger(8);
+    let first = begun(&ledger, &write(alone(A), member(), false)).await;
+    let second = begun(&ledger, &write(alone(B), member(), false)).await;
+    for (key, permit) in [(B, second.permit), (A, first.permit)] {
+        let current = match permit.settle(WriteOutcome::Applied).await {
+            Settlement::Applied { version } => version,
+            other @ (Settlement::NotApplied | Settlement::Unknown(_)) => panic!("{other:?}"),
+        };
+        assert_eq!(current, Some(ledger.version(key, Some(WHOLE))));
+    }
+}
+
+// Every write of an upstream that some route changes as a whole is a member of the whole. A read of any
+// other resource was taken for one of a resource that is being written, and lost the tag of its 206.
+#[tokio::test]
+async fn a_write_to_one_resource_leaves_the_others_at_rest() {
+    let ledger = ledger(8);
+    let _first = begun(&ledger, &write(alone(A), member(), false)).await;
+    assert!(!ledger.observe(A, Some(WHOLE), Duration::ZERO).at_rest);
+    assert!(ledger.observe(B, Some(WHOLE), Duration::ZERO).at_rest);
+}
+
+// A write that changes everything ended its target before the whole, and the whole got the newer number:
+// the tag in its answer was stale before it went out.
+#[tokio::test]
+async fn the_author_of_a_write_to_everything_gets_the_current_version() {
+    let ledger = ledger(8);
+    let whole = begun(&ledger, &write(alone(A), Some(alone(WHOLE)), false)).await;
+    let settled = whole.permit.settle(WriteOutcome::Applied).await;
+    assert_eq!(settled, Settlement::Applied { version: Some(ledger.version(A, Some(WHOLE))) });
+}
+
+// Two unconditional writes share a hold. The outcome of the first is unknown; its settle time ends while
+// the second is still in flight. The hold kept the mark, and told a third write "unsettled, try again in
+// no time" for as long as the second took.
+#[tokio::test]
+async fn a_settle_time_that_is_over_is_not_told_any_more() {
+    let ledger = MemoryLedger::new(LedgerLimits {
+        max_resources: 8,
+        settle: Duration::ZERO,
+        start_hold: Duration::ZERO,
+    });
+    let shared = write(Place { key: A, mode: HoldMode::Shared }, None, false);
+    let first = begun(&ledger, &shared).await;
+    let _second = begun(&ledger, &shared).await;
+    drop(first);
+    let refused = ledger.begin(&write(alone(A), None, false)).await.err();
+    assert_eq!(refused, Some(NotBegun::Occupied { key: A, unsettled_for: None }));
+}
+
+// A write in observe mode joins a hold, finds no room for a further resource, and gives back what it took.
+// What it left behind was the mark of having been there: the hold excluded everybody from then on, and its
+// holder got no tag.
+#[tokio::test]
+async fn a_write_without_room_leaves_no_trace() {
+    let ledger = ledger(1);
+    let shared = write(Place { key: A, mode: HoldMode::Shared }, None, false);
+    let first = begun(&ledger, &shared).await;
+    let too_much = BeginWrite { others: vec![alone(B)], ..write(alone(A), None, true) };
+    assert_eq!(ledger.begin(&too_much).await.err(), Some(NotBegun::NoRoom));
+    let settled = first.permit.settle(WriteOutcome::Applied).await;
+    assert_eq!(settled, Settlement::Applied { version: Some(ledger.version(A, None)) });
+}
+
+// A write is refused by the origin (422) while the floor is above the resource's own version. Its entry
+// was removed, the floor became its version, and the client's second try, with the tag that was current
+// all the time, met 412.
+#[test]
+fn a_refused_write_leaves_the_tag_good_that_it_came_with() {
+    let mut slots = Slots::new(Version(1), 8);
+    ends_at(&mut slots, A, 2, 0);
+    ends_at(&mut slots, B, 3, 0);
+    slots.forget(B).expect("at rest");
+    slots.occupy(A, HoldMode::Exclusive).expect("room");
+    slots.end(A, Ending::Kept);
+    assert_eq!(slots.version(A), Version(2));
+}
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn unmodified_since(seconds: u64) -> Preconditions {
+    Preconditions { if_unmodified_since: Some(at(seconds)), ..Preconditions::default() }
+}
+
+fn ends_at(slots: &mut Slots, key: ResourceKey, fresh: u64, begun: u32) {
+    slots.occupy(key, HoldMode::Exclusive).expect("room");
+    slots.end(key, Ending::Changed { fresh: Version(fresh), begun: BegunAt(begun), lags_until: None });
+}
+
+fn date_passes(slots: &Slots, key: ResourceKey, modified: u64) -> bool {
+    let policy = RoutePolicy::with_defaults("r", "u");
+    let stated = unmodified_since(modified);
+    let claim =
+        claim(Effect::GuardedWrite, &stated, &policy, Incarnation(1), key).expect("a date is a precondition");
+    let shown = Shown { exists: Some(true), last_modified: Some(at(modified)) };
+    let BegunAt(seen) = slots.changes_seen_since(key);
+    let seen = (seen > 0).then(|| at(u64::from(seen)));
+    judge_shown(&claim, shown, seen, Effect::GuardedWrite, &policy).is_ok()
+}
+
+// A client reads at 20.2 (Last-Modified 20); another write is applied at 20.5 (Last-Modified still 20).
+// A third one, at 1000, fails with 500: it draws a number and leaves the date alone. The ledger kept only
+// when the last write began, found that 20 is long before 1000, and let the client's date pass.
+#[test]
+fn a_later_write_does_not_hide_two_changes_of_one_second() {
+    let mut slots = Slots::new(Version(1), 8);
+    ends_at(&mut slots, A, 2, 20);
+    ends_at(&mut slots, A, 3, 1000);
+    assert!(!date_passes(&slots, A, 20));
+    assert!(date_passes(&slots, A, 10), "nothing was seen in that second");
+}
+
+// The same with the entry forgotten: the newest begin among all forgotten entries says nothing of when
+// this one was written. What is needed is the oldest.
+#[test]
+fn a_forgotten_entry_still_fails_the_date_of_its_own_second() {
+    let mut slots = Slots::new(Version(1), 1);
+    ends_at(&mut slots, A, 2, 20);
+    ends_at(&mut slots, B, 3, 1000);
+    slots.evict().expect("at rest");
+    assert!(!date_passes(&slots, A, 20));
+    assert!(!date_passes(&slots, B, 1000));
+}
+
+// A list in If-None-Match is a precondition, whatever tags are in it. Beside a date that has to be
+// ignored, a list without a tag of ours was taken for nothing at all: 428.
+#[test]
+fn a_date_that_is_ignored_leaves_the_other_precondition_standing() {
+    let mut fields = http::HeaderMap::new();
+    fields.insert("if-none-match", http::HeaderValue::from_static("\"foreign\""));
+    fields.insert("if-unmodified-since", http::HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"));
+    let stated = Preconditions::read(&fields).expect("well-formed");
+    let policy = RoutePolicy::with_defaults("r", "u");
+    let claim = claim(Effect::GuardedWrite, &stated, &policy, Incarnation(1), A).expect("stated");
+    let shown = Shown { exists: Some(true), last_modified: None };
+    assert_eq!(judge_shown(&claim, shown, None, Effect::GuardedWrite, &policy), Ok(()));
+}
+
+// Some servers take a raw `#` as the end of the path (ALIASES: flask, express, json-server, nginx-dav),
+// and to us it was a character of the name.
+#[test]
+fn a_fragment_is_no_part_of_the_name() {
+    assert_eq!(TargetPath::parse("/items/1#frag").routed(), "/items/1");
+    assert_eq!(TargetPath::parse("/items/1%23frag").routed(), "/items/1#frag");
+}
+
+// Compatibility forms were folded after the path had been taken apart, so what they fold to was not taken
+// apart any more: `/items／1` matched the route of `/items/1` and had one segment less, so that a
+// template named another resource.
+#[test]
+fn a_compatibility_form_of_a_separator_is_ambiguous() {
+    for path in [
+        "/items%EF%BC%8F1",              // U+FF0F
+        "/items%EF%BC%BC1",              // U+FF3C
+        "/items/x/%EF%BC%8E%EF%BC%8E/1", // U+FF0E twice
+        "/items/%EF%BC%8531",            // U+FF05
+        "/%E2%84%85",                    // U+2105, "c/o"
+        "/items/x/..%20/1",
+        "/items/x/%20../1",
+    ] {
+        assert!(TargetPath::parse(path).ambiguity().is_some(), "{path}");
+    }
+    assert_eq!(TargetPath::parse("/items/1%EF%BC%9Bv=1").routed(), "/items/1");
+}
+
+// What makes an escape of an encoded percent sign can be encoded itself: `%25%33%31` is `%31`, and to a
+// server that decodes twice it is `1`.
+#[test]
+fn an_encoded_percent_sign_is_ambiguous_before_encoded_digits_too() {
+    assert!(TargetPath::parse("/items/%25%33%31").ambiguity().is_some());
+    assert_eq!(TargetPath::parse("/items/100%25").ambiguity(), None);
+}
+
+// Lower case of a whole word: a sigma at its end is another letter than one before a suffix, so that
+// `/ΑΣ` and `/ΑΣ.json` were two resources.
+#[test]
+fn case_is_folded_letter_by_letter() {
+    let plain = TargetPath::parse("/%CE%91%CE%A3").routed();
+    for path in ["/%CE%91%CE%A3.json", "/%CE%B1%CF%82", "/%CE%B1%CF%83"] {
+        assert_eq!(TargetPath::parse(path).routed(), plain, "{path}");
+    }
+}
+
+// What was left after one suffix could end in another one, and what was left could be nothing.
+#[test]
+fn suffixes_are_folded_until_none_is_left() {
+    assert_eq!(TargetPath::parse("/items/1.json.xml").routed(), "/items/1");
+    let odd = TargetPath::parse("/items/.%20.json");
+    assert_eq!(odd.routed().split('/').skip(1).count(), odd.segments(Fold::default()).len());
+}
+
+// A literal's encoded braces were decoded and then read by the matcher as a parameter, so a route for one
+// odd name took every name.
+#[test]
+fn encoded_braces_in_a_literal_are_no_parameter() {
+    let pattern = PathPattern::parse("/a/%7Bid%7D").expect("a literal");
+    let table = RouteTable::new(vec![("odd", Vec::new(), pattern)]).unwrap_or_else(|c| panic!("{c:?}"));
+    assert_eq!(table.find(None, &TargetPath::parse("/a/7")), None);
+    assert_eq!(table.find(None, &TargetPath::parse("/a/%7Bid%7D")), Some(&"odd"));
+}
+
+// Some servers separate parameters by semicolons as well: to them `x=1;_method=PUT` is a PUT, and
+// `id=5;x=1` names 5.
+#[test]
+fn semicolons_separate_parameters_too() {
+    assert_eq!(query::values("x=1;_method=PUT", "_method").collect::<Vec<_>>(), ["PUT"]);
+    assert_eq!(query::values("id=5;x=1", "id").collect::<Vec<_>>(), ["5"]);
+}
