@@ -2,6 +2,7 @@
 
 use crate::given::{ITEMS, items, items_with};
 use crate::harness::{Client, Origin, Proxy, put, request, with_origin};
+use crate::restart::Home;
 
 const SECOND_ROUTE: &str = "
 [[routes]]
@@ -122,6 +123,24 @@ fn keys_that_count_only_at_start_are_named_in_a_warning() {
     let line = proxy.log_line("keys need a restart", |l| l["keys"].is_string());
     let keys = line["keys"].as_str().unwrap_or_default();
     assert!(keys.contains("server.workers") && keys.contains("ledger"), "{line}");
+}
+
+/// The default action of SIGHUP ends a process, so it must be taken over before anybody can know that
+/// the process is there.
+#[test]
+fn signals_are_heard_from_the_moment_that_the_process_says_it_listens() {
+    let origin = Origin::with_item();
+    for _ in 0..10 {
+        let mut proxy = Proxy::start_unready(&with_origin(origin.address(), ITEMS));
+        proxy.signal("HUP");
+        in_force(&proxy);
+        proxy.get("/items/1").expect(200);
+        proxy.signal("TERM");
+        assert_eq!(proxy.await_exit().code(), Some(0));
+        let mut proxy = Proxy::start_unready(&with_origin(origin.address(), ITEMS));
+        proxy.signal("TERM");
+        assert_eq!(proxy.await_exit().code(), Some(0));
+    }
 }
 
 #[test]
@@ -257,9 +276,8 @@ fn a_write_whose_client_left_is_waited_for_too() {
 #[test]
 fn with_a_state_file_writes_wait_out_the_settle_time_at_the_start() {
     let origin = Origin::with_item();
-    let state = "[ledger]\nsettle = \"3s\"\nstate_file = \"/nowhere/ledger\"";
-    let config = ITEMS.replace("[ledger]\nsettle = \"300ms\"", state);
-    let proxy = Proxy::start_unready(&with_origin(origin.address(), &config));
+    let home = Home::new();
+    let proxy = home.start_unready(&origin, "3s");
     let tag = proxy.tag("/items/1");
     let refused = proxy.put("/items/1", &tag, "two").expect_refusal(503, "starting");
     assert!(refused.has("Retry-After"), "{refused}");
