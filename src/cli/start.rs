@@ -17,14 +17,14 @@ use crate::server::reload::Source;
 pub(super) fn run(run: Run, config: Config) -> ExitCode {
     log_to_stderr("info,pingora_core=warn");
     let source = run.file().cloned().map(|file| Source { file, read: Box::new(move || run.read()) });
-    let bound = match Bound::new(config, source) {
+    let bound = match Bound::new(config, source, StopOn::Signals) {
         Ok(bound) => bound,
         Err(reason) => return failed(&reason),
     };
     let public: Vec<String> = bound.public().iter().map(ToString::to_string).collect();
     let admin = bound.admin().map(|address| address.to_string()).unwrap_or_default();
     tracing::info!(public = public.join(","), admin, version = env!("CARGO_PKG_VERSION"), "listening");
-    match bound.run(StopOn::Signals) {
+    match bound.run() {
         Ok(()) => ExitCode::SUCCESS,
         // The log has told.
         Err(_) => ExitCode::FAILURE,
@@ -69,7 +69,7 @@ async fn show(demo: &Demo) -> ExitCode {
         Ok(config) => config,
         Err(problems) => return refuse(&problems),
     };
-    let bound = match Bound::new(config, None) {
+    let bound = match Bound::new(config, None, StopOn::Never) {
         Ok(bound) => bound,
         Err(reason) => return failed(&reason),
     };
@@ -77,7 +77,7 @@ async fn show(demo: &Demo) -> ExitCode {
         return failed(&"the proxy has no address");
     };
     tokio::spawn(api.serve());
-    std::thread::spawn(move || bound.run(StopOn::Never));
+    std::thread::spawn(move || bound.run());
     let options =
         DemoOptions { once: demo.once, clients: demo.clients as usize, increments: demo.increments.into() };
     if let Err(error) = demo::show(direct, guard, admin, &documents, options).await {

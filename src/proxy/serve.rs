@@ -78,6 +78,8 @@ async fn drive<S>(
 {
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
+        // A request that is here already counts.
+        biased;
         ended = connection.as_mut() => ended,
         () = stopping(&mut shutdown) => {
             // Part of a first request's head would hold the end up for as long as it likes.

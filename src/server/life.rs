@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -26,8 +27,8 @@ pub enum StopOn {
 pub struct Life {
     /// What is to end.
     pub gateway: Arc<Gateway>,
-    /// What stops it.
-    pub stop: StopOn,
+    /// What stops it; taken when pingora begins to wait.
+    pub signals: Mutex<Option<Signals>>,
     /// Closes the listeners.
     pub close: watch::Sender<bool>,
     /// How long readiness fails before the listeners close.
@@ -49,12 +50,8 @@ impl ShutdownSignalWatch for Life {
 
 impl Life {
     async fn until_told(&self) {
-        let mut signals = match Signals::new(self.stop) {
-            Ok(signals) => signals,
-            Err(error) => {
-                return tracing::error!(%error, "cannot listen for signals; stopping");
-            }
-        };
+        // pingora waits once.
+        let Some(mut signals) = self.signals.lock().take() else { return };
         let name = signals.next().await;
         tracing::info!(signal = name, "stopping: readiness fails from now on");
         tokio::select! {
@@ -81,10 +78,15 @@ impl Life {
     }
 }
 
-struct Signals(Option<[(&'static str, Signal); 3]>);
+/// The signals that stop the server, heard from the moment on that this is made.
+pub struct Signals(Option<[(&'static str, Signal); 3]>);
 
 impl Signals {
-    fn new(stop: StopOn) -> std::io::Result<Self> {
+    /// Takes them over from their default action. To be called within a runtime.
+    ///
+    /// # Errors
+    /// If the system does not allow it.
+    pub fn new(stop: StopOn) -> std::io::Result<Self> {
         Ok(Signals(match stop {
             StopOn::Never => None,
             StopOn::Signals => Some([

@@ -11,9 +11,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
 use pingora::services::background::background_service;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admin::Admin;
@@ -21,7 +24,7 @@ use crate::config::checked::{Config, Ledger};
 use crate::ledger::memory::{LedgerLimits, MemoryLedger};
 use crate::proxy::gateway::Gateway;
 use crate::proxy::serve::Proxy;
-use life::{Life, StopOn};
+use life::{Life, Signals, StopOn};
 use reload::{Reload, Source};
 use sockets::{OnSockets, Sockets};
 use state_file::{NoStateFile, StateFile};
@@ -36,6 +39,30 @@ pub struct Bound {
     drain_timeout: Duration,
     source: Option<Source>,
     state_file: Option<StateFile>,
+    heard: Heard,
+}
+
+/// The signals that the process hears, taken over before anybody can know that it is there: their
+/// default action would end it, with a ledger that is not saved.
+struct Heard {
+    stop: Signals,
+    hangup: Signal,
+    /// Where they were registered; it runs nothing, for the runtimes to come hear them too.
+    _registered_with: Option<Runtime>,
+}
+
+impl Heard {
+    fn new(stop: StopOn) -> io::Result<Self> {
+        let own = match Handle::try_current() {
+            Ok(_) => None,
+            Err(_) => Some(Builder::new_current_thread().enable_io().build()?),
+        };
+        let entered = own.as_ref().map(Runtime::enter);
+        let hangup = signal(SignalKind::hangup())?;
+        let stop = Signals::new(stop)?;
+        drop(entered);
+        Ok(Heard { stop, hangup, _registered_with: own })
+    }
 }
 
 /// Why a server cannot start.
@@ -55,6 +82,8 @@ pub enum CannotStart {
         /// Why.
         reason: NoStateFile,
     },
+    /// Signals cannot be listened for.
+    Signals(io::Error),
     /// A metric cannot be registered: a bug.
     Metrics(prometheus::Error),
 }
@@ -71,6 +100,7 @@ impl std::fmt::Display for CannotStart {
             CannotStart::StateFile { file, reason } => {
                 write!(f, "cannot use the ledger's state file {}: {reason}", file.display())
             }
+            CannotStart::Signals(error) => write!(f, "cannot listen for signals: {error}"),
             CannotStart::Metrics(error) => {
                 write!(f, "cannot register the metrics: {error}; this is a bug in ifmatch")
             }
@@ -82,11 +112,13 @@ impl std::error::Error for CannotStart {}
 
 impl Bound {
     /// Binds the sockets of a configuration, which is read again when its source changes, and takes the
-    /// ledger out of its state file.
+    /// ledger out of its state file. From now on the process goes by `stop`.
     ///
     /// # Errors
-    /// If an address cannot be listened on, or the state file cannot be used. Nothing is left bound then.
-    pub fn new(config: Config, source: Option<Source>) -> Result<Self, CannotStart> {
+    /// If an address or a signal cannot be listened for, or the state file cannot be used. Nothing is left
+    /// bound then.
+    pub fn new(config: Config, source: Option<Source>, stop: StopOn) -> Result<Self, CannotStart> {
+        let heard = Heard::new(stop).map_err(CannotStart::Signals)?;
         let server = config.server.clone();
         let unusable = |reason| CannotStart::StateFile {
             file: config.ledger.state_file.clone().unwrap_or_default(),
@@ -108,6 +140,7 @@ impl Bound {
             drain_timeout: server.drain_timeout,
             source,
             state_file,
+            heard,
         })
     }
 
@@ -121,16 +154,17 @@ impl Bound {
         self.admin.as_ref().and_then(|sockets| sockets.addresses().first().copied())
     }
 
-    /// Serves until `stop` says otherwise, and then until the requests in flight have ended or
+    /// Serves until it is told to stop, and then until the requests in flight have ended or
     /// `drain_timeout` is over. The last act is to save the ledger (rule R11).
     ///
     /// # Errors
     /// If the ledger cannot be saved, which the log has told then.
-    pub fn run(self, stop: StopOn) -> io::Result<()> {
+    pub fn run(self) -> io::Result<()> {
         // Ours, not pingora's: its own shutdown always sleeps for its grace period in full.
         let (close, closing) = watch::channel(false);
         let mut server = Server::new_with_opt_and_conf(None, self.conf());
         server.bootstrap();
+        let Heard { stop, hangup, _registered_with } = self.heard;
         server.add_service(OnSockets::new(
             "proxy",
             Proxy::new(self.gateway.clone()),
@@ -144,11 +178,14 @@ impl Bound {
             let admin = OnSockets::new("admin", Admin::new(self.gateway.clone()), sockets, open, Some(keep));
             server.add_service(admin);
         }
-        server.add_service(background_service("upkeep", Reload::new(self.gateway.clone(), self.source)));
+        server.add_service(background_service(
+            "upkeep",
+            Reload::new(self.gateway.clone(), self.source, hangup),
+        ));
         let ledger = self.gateway.ledger.clone();
         let life = Life {
             gateway: self.gateway,
-            stop,
+            signals: Mutex::new(Some(stop)),
             close,
             shutdown_delay: self.shutdown_delay,
             drain_timeout: self.drain_timeout,

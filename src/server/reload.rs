@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 
 use crate::config::Problems;
 use crate::config::checked::Config;
@@ -24,6 +24,8 @@ pub struct Reload {
     source: Option<Source>,
     /// The text that was looked at last, good or bad.
     seen: Mutex<Option<Vec<u8>>>,
+    /// SIGHUP; taken when the upkeep begins.
+    hangup: Mutex<Option<Signal>>,
 }
 
 /// Where the configuration comes from.
@@ -41,10 +43,10 @@ enum Reason {
 }
 
 impl Reload {
-    /// Upkeep for this gateway.
-    pub fn new(gateway: Arc<Gateway>, source: Option<Source>) -> Self {
+    /// Upkeep for this gateway, which reads its source again at each `hangup`.
+    pub fn new(gateway: Arc<Gateway>, source: Option<Source>, hangup: Signal) -> Self {
         let seen = source.as_ref().and_then(|source| std::fs::read(&source.file).ok());
-        Reload { gateway, source, seen: Mutex::new(seen) }
+        Reload { gateway, source, seen: Mutex::new(seen), hangup: Mutex::new(Some(hangup)) }
     }
 
     async fn look(&self, reason: Reason) {
@@ -84,12 +86,8 @@ impl BackgroundService for Reload {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         tokio::spawn(self.gateway.ledger.clone().settle_restored());
         let mut tick = tokio::time::interval(Duration::from_secs(1));
-        let mut hangup = match signal(SignalKind::hangup()) {
-            Ok(hangup) => hangup,
-            Err(error) => {
-                return tracing::error!(%error, "cannot listen for SIGHUP; the configuration is not read again");
-            }
-        };
+        // pingora starts it once.
+        let Some(mut hangup) = self.hangup.lock().take() else { return };
         loop {
             tokio::select! {
                 _ = tick.tick() => {

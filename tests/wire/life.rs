@@ -125,6 +125,24 @@ fn keys_that_count_only_at_start_are_named_in_a_warning() {
     assert!(keys.contains("server.workers") && keys.contains("ledger"), "{line}");
 }
 
+/// The default action of SIGHUP ends a process, so it must be taken over before anybody can know that
+/// the process is there.
+#[test]
+fn signals_are_heard_from_the_moment_that_the_process_says_it_listens() {
+    let origin = Origin::with_item();
+    for _ in 0..10 {
+        let mut proxy = Proxy::start_unready(&with_origin(origin.address(), ITEMS));
+        proxy.signal("HUP");
+        in_force(&proxy);
+        proxy.get("/items/1").expect(200);
+        proxy.signal("TERM");
+        assert_eq!(proxy.await_exit().code(), Some(0));
+        let mut proxy = Proxy::start_unready(&with_origin(origin.address(), ITEMS));
+        proxy.signal("TERM");
+        assert_eq!(proxy.await_exit().code(), Some(0));
+    }
+}
+
 #[test]
 fn sigterm_lets_a_held_write_end_and_exits_at_once_with_0() {
     for signal in ["TERM", "INT", "QUIT"] {
@@ -259,9 +277,7 @@ fn a_write_whose_client_left_is_waited_for_too() {
 fn with_a_state_file_writes_wait_out_the_settle_time_at_the_start() {
     let origin = Origin::with_item();
     let home = Home::new();
-    let state = format!("[ledger]\nsettle = \"3s\"\nstate_file = \"{}\"", home.file().display());
-    let config = ITEMS.replace("[ledger]\nsettle = \"300ms\"", &state);
-    let proxy = Proxy::start_unready(&with_origin(origin.address(), &config));
+    let proxy = home.start_unready(&origin, "3s");
     let tag = proxy.tag("/items/1");
     let refused = proxy.put("/items/1", &tag, "two").expect_refusal(503, "starting");
     assert!(refused.has("Retry-After"), "{refused}");

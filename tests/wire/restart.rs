@@ -250,7 +250,10 @@ fn a_file_that_cannot_be_used_is_told_at_the_start() {
     let config = |file: &Path| {
         let config =
             home.config(SHORT).replace(&home.file().display().to_string(), &file.display().to_string());
-        with_origin(origin.address(), &format!("{config}\n[server]\nlisten = \"127.0.0.1:0\"\n"))
+        with_origin(
+            origin.address(),
+            &format!("{config}\n[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"off\"\n"),
+        )
     };
     let (status, said) = home.refused(&config(&home.0.join("missing").join("ledger")));
     assert_eq!(status.code(), Some(1));
