@@ -132,6 +132,11 @@ impl MemoryLedger {
         Variant(self.hash(facts).0 as u32)
     }
 
+    /// A keyed hash of anything that is to be compared and not kept.
+    pub fn hash_of(&self, bytes: &[u8]) -> u64 {
+        self.hash(&[b"h", bytes]).0
+    }
+
     /// A client's identity, hashed, for logs.
     pub fn client_id(&self, identity: &[u8]) -> u64 {
         self.hash(&[b"c", identity]).0

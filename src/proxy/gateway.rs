@@ -14,6 +14,7 @@ use crate::identify::route_table::RouteTable;
 use crate::ledger::memory::MemoryLedger;
 use crate::report::journal::Journal;
 use crate::report::metrics::{Metrics, RouteMetrics};
+use crate::report::origin_tags::OriginTags;
 use crate::report::recent_reads::RecentReads;
 use crate::request::version_tag::ResourceKey;
 
@@ -29,6 +30,8 @@ pub struct Gateway {
     pub journal: Journal,
     /// When versions were last read.
     pub reads: RecentReads,
+    /// The origins' own tags.
+    pub origin_tags: OriginTags,
     /// Requests in flight.
     pub requests: Arc<Counter>,
     /// Client connections.
@@ -82,6 +85,7 @@ impl Gateway {
             metrics,
             journal,
             reads: RecentReads::new(),
+            origin_tags: OriginTags::new(),
             stopping: AtomicBool::new(false),
         };
         gateway.told_of_reload(true);

@@ -138,6 +138,7 @@ fn stamped(
     answer: Response<OriginBody>,
     seen: Seen,
 ) -> (Response<AnswerBody>, &'static str) {
+    note_origin_tag(ask, named, stamp, &answer, &seen);
     let content_type =
         answer.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let facts = ReadAnswer {
@@ -168,6 +169,16 @@ fn stamped(
             answer.into_body().discard();
             (ask.refuse(&parts.headers, Some(named), &refusal), "refused")
         }
+    }
+}
+
+/// An origin's own tag that changes while its resource is at rest in one version: somebody wrote past us.
+fn note_origin_tag(ask: &Ask, named: &Named, stamp: ReadStamp, answer: &Response<OriginBody>, seen: &Seen) {
+    let own = answer.headers().get(header::ETAG).filter(|_| answer.status() == StatusCode::OK);
+    let Some(own) = own.filter(|_| stamp.at_rest && seen.still_at_rest) else { return };
+    let tag = ask.gateway.ledger.hash_of(own.as_bytes());
+    if ask.gateway.origin_tags.changed(named.key, stamp.version, seen.variant, tag) {
+        ask.route.metrics.bypass_writes.inc();
     }
 }
 

@@ -3,5 +3,6 @@
 pub mod journal;
 pub mod metrics;
 pub mod names;
+pub mod origin_tags;
 pub mod recent_reads;
 pub mod request_report;

@@ -30,7 +30,7 @@ pub const LEDGER_RESOURCES: &str = "ifmatch_ledger_resources";
 pub const LEDGER_EVICTIONS_TOTAL: &str = "ifmatch_ledger_evictions_total";
 /// Steps of the ledger that failed, by store.
 pub const LEDGER_ERRORS_TOTAL: &str = "ifmatch_ledger_errors_total";
-/// Changes seen that did not come through the proxy.
+/// Changes seen that did not come through the proxy: the origin's own tag moved on, and no version did.
 pub const BYPASS_WRITES_TOTAL: &str = "ifmatch_bypass_writes_total";
 /// Client connections open now.
 pub const CLIENT_CONNECTIONS: &str = "ifmatch_client_connections";

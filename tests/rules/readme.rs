@@ -45,6 +45,14 @@ fn the_table_of_keys_is_the_programs_own() {
 }
 
 #[test]
+fn the_example_of_a_file_is_correct() {
+    let example = between(README, "```toml", "```");
+    if let Err(problems) = ifmatch::config::parse("README.md", example) {
+        panic!("{problems}");
+    }
+}
+
+#[test]
 fn the_table_of_metrics_names_every_metric_and_no_other() {
     let table = between(README, "<!-- metrics -->", "<!-- end of metrics -->");
     let mut named: Vec<&str> = table

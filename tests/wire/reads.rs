@@ -392,3 +392,22 @@ fn a_collection_and_its_items_are_different_resources() {
     proxy.ask(&request("POST", "/items").body("new")).expect(201);
     assert_eq!(proxy.tag("/items/1"), tag);
 }
+
+/// Both reads are of one version, and yet the origin calls what it serves by another name.
+#[test]
+fn a_change_that_did_not_come_through_the_proxy_is_counted() {
+    let (origin, proxy) = items();
+    let own = |tag: &str| format!("HTTP/1.1 200 OK\r\nETag: {tag}\r\nContent-Length: 1\r\n\r\nx");
+    let read = |tag: &str| {
+        origin.answer_once("GET", "/items/1", own(tag));
+        proxy.get("/items/1").expect(200);
+    };
+    read("\"a\"");
+    read("\"a\"");
+    proxy.expect_metric("ifmatch_bypass_writes_total{route=\"item\"}", 0);
+    read("W/\"b\"");
+    proxy.expect_metric("ifmatch_bypass_writes_total{route=\"item\"}", 1);
+    proxy.put("/items/1", &proxy.tag("/items/1"), "two").expect(204);
+    read("\"c\"");
+    proxy.expect_metric("ifmatch_bypass_writes_total{route=\"item\"}", 1);
+}
