@@ -50,19 +50,20 @@ pub async fn handle(
     let entered = gateway.requests.enter(live.limits.max_requests_in_flight).map(Arc::new);
     let (target, route, in_flight) = match (target, found, entered) {
         (Ok(target), Some(route), Some(in_flight)) => (target, route, in_flight),
-        (target, found, entered) => {
-            let refusal = no_way(&parts, target.err(), found.is_some(), entered.is_some());
-            let mut answer = match refusal {
-                Some(refusal) => refuse(&refusal, StatusMapping::default(), parts.uri.path(), None),
+        (target, found, _) => {
+            let (mut answer, outcome) = match no_way(&parts, target.err(), found.is_some()) {
+                Some(refusal) => {
+                    (refuse(&refusal, StatusMapping::default(), parts.uri.path(), None), "refused")
+                }
                 // `OPTIONS *` asks about the server as a whole (RFC 9110 section 9.3.7).
                 None => {
                     let mut answer = Response::new(AnswerBody::fixed(""));
                     *answer.status_mut() = StatusCode::NO_CONTENT;
-                    answer
+                    (answer, "answered")
                 }
             };
             settle_unread_body(&parts, body, &mut answer, &live);
-            report.end("refused", answer.status());
+            report.end(outcome, answer.status());
             return Ok(answer);
         }
     };
@@ -81,7 +82,7 @@ pub async fn handle(
 }
 
 /// Why a request goes nowhere; `None` is the question about the server as a whole.
-fn no_way(parts: &Parts, target: Option<Refusal>, found: bool, entered: bool) -> Option<Refusal> {
+fn no_way(parts: &Parts, target: Option<Refusal>, found: bool) -> Option<Refusal> {
     const SOON: Duration = Duration::from_secs(1);
     match target {
         Some(_) if parts.method == Method::OPTIONS && parts.uri.path() == "*" => None,
@@ -91,7 +92,6 @@ fn no_way(parts: &Parts, target: Option<Refusal>, found: bool, entered: bool) ->
             "No route is configured for this host and path. Check the spelling, or ask whoever runs this gateway.",
         )),
         None => {
-            debug_assert!(!entered, "a request with a target, a route and a place has a way");
             let detail = "More requests are in flight than this gateway takes at a time. Try again.";
             Some(Refusal::later(RefusalKind::Overloaded, SOON, detail))
         }

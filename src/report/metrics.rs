@@ -129,7 +129,7 @@ impl Metrics {
                 IntCounterVec::new(
                     Opts::new(
                         names::OVERRIDES_TOTAL,
-                        "Writes let through on a condition that says nothing of the state their author saw, such as If-Match: *.",
+                        "Writes whose only condition says nothing of the state their author saw, such as If-Match: *.",
                     ),
                     by_route,
                 ),

@@ -8,7 +8,7 @@
 pub const REQUESTS_TOTAL: &str = "ifmatch_requests_total";
 /// Conflicts, by route, kind and mode (`enforce`: refused; `observe`: let through and counted).
 pub const CONFLICTS_TOTAL: &str = "ifmatch_conflicts_total";
-/// Writes let through on a condition that says nothing of the state its author saw.
+/// Writes whose only condition says nothing of the state that their author saw.
 pub const OVERRIDES_TOTAL: &str = "ifmatch_overrides_total";
 /// Writes that were forwarded and whose outcome is unknown, by cause (see [`UNKNOWN_CAUSES`]).
 pub const UNKNOWN_OUTCOMES_TOTAL: &str = "ifmatch_unknown_outcomes_total";
