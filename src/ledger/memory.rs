@@ -153,6 +153,8 @@ impl MemoryLedger {
 
     /// R3: what a read may be stamped with. To be called before the request is forwarded.
     pub fn observe(&self, key: ResourceKey, whole: Option<ResourceKey>, lag: Duration) -> ReadStamp {
+        // Draws the floor where the start hold is over: a read after its end is not to get a tag from before.
+        let _opened = self.open_in();
         let look = |key| {
             let slots = self.shard(key).lock();
             if lag.is_zero() { slots.observe(key) } else { slots.observe_lagging(key, self.now()) }
@@ -201,7 +203,10 @@ impl MemoryLedger {
     /// # Errors
     /// Says what stands in the way. Nothing has changed then.
     pub async fn begin(self: &Arc<Self>, write: &BeginWrite) -> Result<Begun, NotBegun> {
-        if let Some(left) = self.open_in() {
+        // What is only observed is forwarded all the same, so it occupies all the same (rule R5).
+        if let Some(left) = self.open_in()
+            && !write.observe
+        {
             return Err(NotBegun::Starting(left));
         }
         let places = write.places();
@@ -269,9 +274,11 @@ impl MemoryLedger {
     }
 
     /// When the first write that may have changed the resource began, as far as one was seen.
-    pub fn changes_seen_since(&self, key: ResourceKey) -> Option<SystemTime> {
-        let BegunAt(at) = self.shard(key).lock().changes_seen_since(key);
-        (at > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(at)))
+    pub fn changes_seen_since(&self, key: ResourceKey, whole: Option<ResourceKey>) -> Option<SystemTime> {
+        let of = |key: ResourceKey| self.shard(key).lock().changes_seen_since(key);
+        let seen = [Some(key), whole].into_iter().flatten().map(of).filter(|BegunAt(at)| *at > 0);
+        let BegunAt(oldest) = seen.min()?;
+        Some(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(oldest)))
     }
 
     /// A change that came with a write to another resource (RFC 9111 section 4.4).
@@ -282,6 +289,11 @@ impl MemoryLedger {
         }
         let evicted = slots.touch(key, self.draw(), begun, self.lags_until(read_lag));
         self.evictions.fetch_add(u64::from(evicted), Ordering::Relaxed);
+    }
+
+    /// The same for a write that observe mode let through without a permit.
+    pub fn touch_now(&self, key: ResourceKey, read_lag: Duration) {
+        self.touch(key, seconds(SystemTime::now()), read_lag);
     }
 
     /// R8, the first half: marks the places of a permit as unsettled.

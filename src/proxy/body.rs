@@ -23,22 +23,22 @@ use super::origin::pool::Lease;
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A timer that runs while a peer is silent.
-struct Silence {
+pub(super) struct Silence {
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Silence {
-    fn new(limit: Duration) -> Self {
+    pub(super) fn new(limit: Duration) -> Self {
         Silence { limit, timer: None }
     }
 
-    fn heard(&mut self) {
+    pub(super) fn heard(&mut self) {
         self.timer = None;
     }
 
     /// Ready when the peer was silent for too long.
-    fn poll_too_long(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_too_long(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limit = self.limit;
         self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit))).as_mut().poll(cx)
     }
@@ -128,8 +128,9 @@ impl OutgoingBody {
 
     /// The client's body, of which this much was read already.
     pub fn from_client_begun(begun: Bytes, rest: Incoming, silence: Duration) -> Self {
-        let body = Self::new(Source::Client(rest), silence);
-        OutgoingBody { begun: Some(begun).filter(|b| !b.is_empty()), ..body }
+        let mut body = Self::new(Source::Client(rest), silence);
+        body.begun = Some(begun).filter(|b| !b.is_empty());
+        body
     }
 
     /// A body that is in memory already.
@@ -174,6 +175,15 @@ impl OutgoingBody {
             let _opened_or_not = tokio::time::timeout(CONTINUE_PATIENCE, gate.0.notified()).await;
         }));
         self
+    }
+}
+
+impl Drop for OutgoingBody {
+    /// The connection ended before the body was sent: nothing more of it will come.
+    fn drop(&mut self) {
+        if self.progress.state.load(Ordering::Acquire) == SENDING {
+            self.progress.set(BROKEN);
+        }
     }
 }
 
@@ -280,6 +290,11 @@ impl OriginBody {
         {
             lease.put_back();
         }
+    }
+
+    /// How far the request's body has got that this answers.
+    pub fn request_progress(&self) -> Arc<BodyProgress> {
+        self.request.clone()
     }
 
     /// Reads and drops what is left, if that is little: cheaper than another connection.

@@ -11,7 +11,7 @@ use super::form::Form;
 use super::handle::refused;
 use super::origin::exchange::{NoAnswer, exchange};
 use super::pass::{log_no_answer, onward, send_read, to_answer, unanswered};
-use super::representation::{last_modified, variant};
+use super::representation::{last_modified, validators, variant};
 use crate::decide::policy::Mode;
 use crate::decide::read::{RangePlan, ReadAnswer, ReadStamp, ReadVerdict, TagsOf, judge_read, plan_range};
 use crate::decide::verdict::say;
@@ -107,10 +107,23 @@ async fn ask_origin(
 fn see(ask: &Ask, named: &Named, parts: &Parts, stamp: ReadStamp, answer: &Response<OriginBody>) -> Seen {
     let ledger = &ask.gateway.ledger;
     let now = ledger.observe(named.key, ask.route.whole, ask.route.route.upstream.read_lag);
-    Seen {
-        variant: variant(ledger, ask.target.spelled.as_str(), &parts.headers, answer.headers()),
-        still_at_rest: now.at_rest && now.version == stamp.version,
+    let still_at_rest = now.at_rest && now.version == stamp.version;
+    let mut variant = variant(ledger, ask.target.spelled.as_str(), &parts.headers, answer.headers());
+    let succeeded = matches!(answer.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT);
+    let at_rest = stamp.at_rest && still_at_rest && succeeded;
+    // An origin's own validators that move on while its resource is at rest in one version: it changed by
+    // itself, or somebody wrote past us. Such content gets a tag of its own, or whoever has the former
+    // one would hear 304 for ever.
+    if let Some((all, tag)) = validators(ledger, answer.headers()).filter(|_| at_rest) {
+        let validated = ask.gateway.origin_tags.note(named.key, stamp.version, variant, all, tag);
+        if validated.tag_moved {
+            ask.route.metrics.bypass_writes.inc();
+        }
+        if !validated.as_at_first {
+            variant = ledger.variant(&[&variant.0.to_be_bytes(), &all.to_be_bytes()]);
+        }
     }
+    Seen { variant, still_at_rest }
 }
 
 /// The conditional fields that the origin does not get: those with tags, which are ours, and those
@@ -138,7 +151,6 @@ fn stamped(
     answer: Response<OriginBody>,
     seen: Seen,
 ) -> (Response<AnswerBody>, &'static str) {
-    note_origin_tag(ask, named, stamp, &answer, &seen);
     let content_type =
         answer.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let facts = ReadAnswer {
@@ -169,16 +181,6 @@ fn stamped(
             answer.into_body().discard();
             (ask.refuse(&parts.headers, Some(named), &refusal), "refused")
         }
-    }
-}
-
-/// An origin's own tag that changes while its resource is at rest in one version: somebody wrote past us.
-fn note_origin_tag(ask: &Ask, named: &Named, stamp: ReadStamp, answer: &Response<OriginBody>, seen: &Seen) {
-    let own = answer.headers().get(header::ETAG).filter(|_| answer.status() == StatusCode::OK);
-    let Some(own) = own.filter(|_| stamp.at_rest && seen.still_at_rest) else { return };
-    let tag = ask.gateway.ledger.hash_of(own.as_bytes());
-    if ask.gateway.origin_tags.changed(named.key, stamp.version, seen.variant, tag) {
-        ask.route.metrics.bypass_writes.inc();
     }
 }
 

@@ -36,6 +36,15 @@ fn media_type(fields: &HeaderMap) -> Vec<u8> {
     parts.filter(says_something).collect::<Vec<_>>().join(&b";"[..])
 }
 
+/// A hash of the origin's own validators, and one of its entity-tag if it sends one; `None` without any.
+pub fn validators(ledger: &MemoryLedger, answer: &HeaderMap) -> Option<(u64, Option<u64>)> {
+    let of = |name: HeaderName| answer.get(name).map(|value| value.as_bytes());
+    let (tag, date) = (of(header::ETAG), of(header::LAST_MODIFIED));
+    let any = tag.or(date)?;
+    let all = ledger.hash_of(&[any, b" ", date.unwrap_or_default()].concat());
+    Some((all, tag.map(|tag| ledger.hash_of(tag))))
+}
+
 /// The answer's `Last-Modified`.
 pub fn last_modified(answer: &HeaderMap) -> Option<SystemTime> {
     date(answer, &header::LAST_MODIFIED)

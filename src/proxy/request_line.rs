@@ -8,10 +8,13 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::Request;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::body::Silence;
 
 /// Marks a request whose target was sent with a fragment.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +44,8 @@ impl Suspects {
 /// [`Suspects::mark`] tells from them.
 pub struct Watched<S> {
     stream: S,
+    /// How long the client has taken nothing of what it is sent.
+    stalled: Silence,
     suspects: Suspects,
     /// The beginning of the line that is being looked at.
     line: Option<Vec<u8>>,
@@ -51,8 +56,11 @@ const LONGEST: usize = 16 * 1024;
 
 impl<S> Watched<S> {
     /// Looks at what is read from this stream.
-    pub fn new(stream: S, suspects: Suspects) -> Self {
-        Watched { stream, suspects, line: Some(Vec::new()) }
+    ///
+    /// A client that takes nothing for `patience` of what it is sent has its connection broken, so that
+    /// it cannot keep an origin connection and a place among the requests in flight for ever.
+    pub fn new(stream: S, suspects: Suspects, patience: Duration) -> Self {
+        Watched { stream, stalled: Silence::new(patience), suspects, line: Some(Vec::new()) }
     }
 
     fn look(&mut self, read: &[u8]) {
@@ -75,6 +83,15 @@ impl<S> Watched<S> {
     fn sent(&mut self) {
         self.line.get_or_insert_default();
     }
+
+    fn taken<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled.heard();
+            return written;
+        }
+        ready!(self.stalled.poll_too_long(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
@@ -93,7 +110,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.sent();
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.taken(cx, written)
     }
 
     fn poll_write_vectored(
@@ -102,7 +120,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.sent();
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.taken(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -110,7 +129,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.taken(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -124,7 +144,7 @@ mod tests {
 
     fn marked(pieces: &[&str], method: &str, target: &str) -> bool {
         let suspects = Suspects::default();
-        let mut watched = Watched::new((), suspects.clone());
+        let mut watched = Watched::new((), suspects.clone(), Duration::MAX);
         for piece in pieces {
             watched.look(piece.as_bytes());
         }
@@ -160,7 +180,7 @@ mod tests {
     #[test]
     fn lines_are_looked_at_again_after_something_was_sent() {
         let suspects = Suspects::default();
-        let mut watched = Watched::new((), suspects.clone());
+        let mut watched = Watched::new((), suspects.clone(), Duration::MAX);
         watched.look(b"PUT /a HTTP/1.1\r\n\r\n");
         watched.look(b"PUT /a#b HTTP/1.1\r\n");
         assert!(suspects.0.lock().is_none(), "a body");

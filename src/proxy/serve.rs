@@ -39,7 +39,7 @@ impl ServerApp for Proxy {
             .get_socket_digest()
             .and_then(|digest| digest.peer_addr().and_then(|address| address.as_inet().copied()));
         let suspects = Suspects::default();
-        let watched = Watched::new(stream, suspects.clone());
+        let watched = Watched::new(stream, suspects.clone(), limits.body_idle_timeout);
         let asked = Arc::new(AtomicBool::new(false));
         let has_asked = asked.clone();
         let service = service_fn(move |mut request| {

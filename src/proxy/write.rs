@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use parking_lot::Mutex;
 use siphasher::sip128::SipHasher13;
 use tokio::sync::oneshot;
@@ -17,7 +17,7 @@ use super::origin::exchange::exchange;
 use super::pass::{log_no_answer, onward, to_answer, unanswered};
 use super::probe;
 use super::representation::variant;
-use crate::decide::claim::judge_shown;
+use crate::decide::claim::{Claim, judge_shown};
 use crate::decide::outcome::{UnknownCause, WriteEnd, WriteOutcome, outcome};
 use crate::decide::policy::{EtagOnPut, Mode};
 use crate::decide::verdict::Refusal;
@@ -92,10 +92,10 @@ async fn carry(
     let answered = exchange(&ask.route.pool, request, ask.live.limits.body_idle_timeout, false).await;
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
     match answered {
-        Ok(answer) => settle_answered(&ask, &named, &parts, answer, permit, digest).await,
+        Ok(answer) => settle_answered(&ask, &named, &parts, answer, permit, &claim, digest).await,
         Err(no_answer) => {
             log_no_answer(&ask, &no_answer);
-            let settlement = settle(&ask, permit, outcome(no_answer.end, ask.policy())).await;
+            let settlement = settle(&ask, &named, permit, outcome(no_answer.end, ask.policy())).await;
             let told =
                 if matches!(settlement, Some(Settlement::NotApplied)) { "unreachable" } else { "unknown" };
             (ask.refuse(&parts.headers, Some(&named), &unanswered(no_answer.end, false)), told)
@@ -104,24 +104,19 @@ async fn carry(
 }
 
 /// Asks the origin what the preconditions want to know, under the permit, and judges it.
-async fn show(
-    ask: &Ask,
-    named: &Named,
-    parts: &Parts,
-    effect: Effect,
-    claim: &crate::decide::claim::Claim,
-) -> Result<(), Refusal> {
+async fn show(ask: &Ask, named: &Named, parts: &Parts, effect: Effect, claim: &Claim) -> Result<(), Refusal> {
     let look = probe::look(ask, parts).await.map_err(|no_answer| {
         log_no_answer(ask, &no_answer);
         unanswered(no_answer.end, true)
     })?;
     // The ledger's times are ours and the modification date is the origin's: compare on its clock.
-    let seen_since = ask.gateway.ledger.changes_seen_since(named.key).map(|begun| {
-        match SystemTime::now().duration_since(begun) {
-            Ok(ago) => look.origin_time.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH),
-            Err(_) => look.origin_time,
-        }
-    });
+    let seen_since =
+        ask.gateway.ledger.changes_seen_since(named.key, ask.route.whole).map(
+            |begun| match SystemTime::now().duration_since(begun) {
+                Ok(ago) => look.origin_time.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH),
+                Err(_) => look.origin_time,
+            },
+        );
     judge_shown(claim, look.shown, seen_since, effect, ask.policy())
 }
 
@@ -131,11 +126,20 @@ async fn settle_answered(
     parts: &Parts,
     answer: Response<OriginBody>,
     permit: Option<WritePermit>,
+    claim: &Claim,
     digest: Option<Digest>,
 ) -> Answered {
     let status = answer.status();
-    let ended = outcome(WriteEnd::Answered(status), ask.policy());
-    let describes_content = answers_with_tag(ask, status)
+    let mut ended = outcome(WriteEnd::Answered(status), ask.policy());
+    if ended == WriteOutcome::Applied {
+        // An origin may answer before it has read the whole body: it can still be applying it.
+        let progress = answer.body().request_progress();
+        progress.over().await;
+        if progress.is_broken() {
+            ended = outcome(WriteEnd::RequestIncomplete, ask.policy());
+        }
+    }
+    let describes_content = answers_with_tag(ask, status, claim)
         && match digest {
             // Still under the permit, so that nothing comes between the write and this look.
             Some(digest) if ended == WriteOutcome::Applied => digest.reads_back(ask, parts).await,
@@ -147,21 +151,27 @@ async fn settle_answered(
     {
         changes::touch_named_by(ask, answer.headers(), status, permit);
     }
-    let settlement = settle(ask, permit, ended).await;
+    let settlement = settle(ask, named, permit, ended).await;
     let tag = match settlement {
         Some(Settlement::Applied { version: Some(version) }) if describes_content => Some(version),
         Some(Settlement::Applied { .. } | Settlement::NotApplied | Settlement::Unknown(_)) | None => None,
     };
+    let tag = tag.map(|version| tag_of(ask, named, parts, answer.headers(), version));
     let mut answer = to_answer(ask, answer, &[header::ETAG]);
-    if let Some(version) = tag {
-        put_tag(ask, named, parts, &mut answer, version);
+    if let Some(tag) = tag
+        && let Ok(value) = HeaderValue::try_from(tag.to_string())
+    {
+        answer.headers_mut().insert(header::ETAG, value);
+        ask.gateway.reads.note(named.key, tag.version);
     }
     (answer, "answered")
 }
 
 /// R4: which answers to a write describe the content that it left behind.
-fn answers_with_tag(ask: &Ask, status: StatusCode) -> bool {
-    let replaces = matches!(ask.method, Method::PUT | Method::PATCH);
+fn answers_with_tag(ask: &Ask, status: StatusCode, claim: &Claim) -> bool {
+    // Who patches without having seen the rest does not know what the whole is now.
+    let saw_the_rest = claim.condition.any_of.is_some();
+    let replaces = ask.method == Method::PUT || (ask.method == Method::PATCH && saw_the_rest);
     let complete = matches!(status, StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT);
     replaces
         && complete
@@ -172,26 +182,32 @@ fn answers_with_tag(ask: &Ask, status: StatusCode) -> bool {
         }
 }
 
-async fn settle(ask: &Ask, permit: Option<WritePermit>, ended: WriteOutcome) -> Option<Settlement> {
-    let settlement = permit?.settle(ended).await;
+async fn settle(
+    ask: &Ask,
+    named: &Named,
+    permit: Option<WritePermit>,
+    ended: WriteOutcome,
+) -> Option<Settlement> {
+    let Some(permit) = permit else {
+        if ended != WriteOutcome::NotApplied {
+            ask.gateway.ledger.touch_now(named.key, ask.route.route.upstream.read_lag);
+        }
+        return None;
+    };
+    let settlement = permit.settle(ended).await;
     if let Settlement::Unknown(cause) = settlement {
         ask.route.metrics.unknown_outcome(cause.name());
     }
     Some(settlement)
 }
 
-/// Puts the fresh tag on an answer. Its variant is that of the read that most likely follows: the
-/// answer's own representation, or else the one that was sent.
-fn put_tag(ask: &Ask, named: &Named, parts: &Parts, answer: &mut Response<AnswerBody>, version: Version) {
+/// The fresh tag. Its variant is that of the read that most likely follows: the answer's own
+/// representation, or else the one that was sent.
+fn tag_of(ask: &Ask, named: &Named, parts: &Parts, answer: &HeaderMap, version: Version) -> VersionTag {
     let ledger = &ask.gateway.ledger;
-    let has_content = answer.headers().contains_key(header::CONTENT_TYPE);
-    let described = if has_content { answer.headers() } else { &parts.headers };
+    let described = if answer.contains_key(header::CONTENT_TYPE) { answer } else { &parts.headers };
     let variant = variant(ledger, ask.target.spelled.as_str(), &parts.headers, described);
-    let tag = VersionTag::new(ledger.incarnation(), named.key, version, variant);
-    if let Ok(value) = HeaderValue::try_from(tag.to_string()) {
-        answer.headers_mut().insert(header::ETAG, value);
-        ask.gateway.reads.note(named.key, version);
-    }
+    VersionTag::new(ledger.incarnation(), named.key, version, variant)
 }
 
 /// What was sent, digested on its way, to compare with a read-back.

@@ -68,8 +68,15 @@ impl MethodPolicy {
     }
 }
 
-/// The fields that some frameworks take the method from.
-pub const OVERRIDE_FIELDS: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+/// The fields that some frameworks take the method from; behind CGI and WSGI an underscore is a hyphen.
+pub const OVERRIDE_FIELDS: [&str; 6] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x_http_method_override",
+    "x_http_method",
+    "x_method_override",
+];
 
 /// The query or form parameter that some frameworks take the method from.
 pub const OVERRIDE_PARAMETER: &str = "_method";

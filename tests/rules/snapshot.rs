@@ -136,7 +136,7 @@ async fn lived(max_resources: usize, ops: &[Op]) -> (Arc<MemoryLedger>, Vec<Writ
 fn told(ledger: &MemoryLedger, key: ResourceKey) -> (Version, bool, Version, Option<std::time::SystemTime>) {
     let lagging = ledger.observe(key, None, LAG).version;
     let found = ledger.inspect(key, None);
-    (found.version, found.holders > 0, lagging, ledger.changes_seen_since(key))
+    (found.version, found.holders > 0, lagging, ledger.changes_seen_since(key, None))
 }
 
 #[test]
@@ -266,9 +266,9 @@ fn a_held_place_remembers_when_its_write_began_and_how_long_reads_lag_behind_it(
         let permit = let_through(&before, &lagging).await;
         let after = restored(&bytes_of(&before), ROOMY).expect("a whole state");
         let old = after.version(key(1), None);
-        assert_eq!(after.changes_seen_since(key(1)), None);
+        assert_eq!(after.changes_seen_since(key(1), None), None);
         after.clone().settle_restored().await;
-        let seen = after.changes_seen_since(key(1)).expect("a change");
+        let seen = after.changes_seen_since(key(1), None).expect("a change");
         let since = seen.duration_since(std::time::SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
         assert_eq!(since, u64::from(permit.begun().0));
         assert!(after.version(key(1), None) > old);

@@ -517,3 +517,46 @@ fn large_bodies_pass_both_ways_whole() {
     assert!(answer.body == large.as_bytes(), "{} bytes instead of {}", answer.body.len(), large.len());
     assert_eq!(origin.only("PUT", "/items/1").framing, Framing::Length(large.len()));
 }
+
+/// The origin answers 204 after two of five bytes and applies the write when the rest has come. The answer
+/// was taken for its end, and whoever read and wrote in between lost what the rest brought.
+#[test]
+fn an_early_answer_does_not_end_a_write_whose_body_is_still_coming() {
+    let (origin, proxy) = items();
+    let tag = proxy.tag("/items/1");
+    origin.once("PUT", "/items/1", |exchange| {
+        exchange.read_some(2)?;
+        exchange.write(empty("204 No Content", &[]))?;
+        exchange.read_body()?;
+        exchange.apply()
+    });
+    let mut client = proxy.connect();
+    client
+        .send(format!("PUT /items/1 HTTP/1.1\r\nHost: a\r\nIf-Match: {tag}\r\nContent-Length: 5\r\n\r\nab"));
+    origin.await_seen(2);
+    proxy.put("/items/1", &tag, "two").expect_refusal(409, "write-in-flight");
+    client.send("cde");
+    client.answer().expect(204).tag();
+    proxy.put("/items/1", &tag, "two").expect_refusal(412, "precondition-failed");
+}
+
+#[test]
+fn an_upgrade_that_nobody_asked_for_is_no_answer() {
+    let (origin, proxy) = items();
+    let tag = proxy.tag("/items/1");
+    let switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n";
+    origin.answer_once("GET", "/items/1", switching);
+    proxy.get("/items/1").expect_refusal(502, "origin-unreachable");
+    origin.answer_once("PUT", "/items/1", switching);
+    proxy.put("/items/1", &tag, "two").expect_refusal(502, "outcome-unknown");
+    expect_unsettled(&proxy, &tag, "bad-answer");
+}
+
+#[test]
+fn who_patches_without_having_seen_the_rest_gets_no_tag() {
+    let (_origin, proxy) = items();
+    let blind = proxy.ask(&request("PATCH", "/items/1").if_match("*").body("x")).expect(204);
+    assert!(!blind.has("ETag"), "{blind}");
+    let seen = request("PATCH", "/items/1").if_match(&proxy.tag("/items/1")).body("x");
+    proxy.ask(&seen).expect(204).tag();
+}

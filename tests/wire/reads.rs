@@ -411,3 +411,23 @@ fn a_change_that_did_not_come_through_the_proxy_is_counted() {
     read("\"c\"");
     proxy.expect_metric("ifmatch_bypass_writes_total{route=\"item\"}", 1);
 }
+
+/// A version counts writes; what changes by itself was answered 304 for ever, though its origin said that
+/// it was another one.
+#[test]
+fn what_the_origin_calls_another_state_is_not_answered_304() {
+    let (origin, proxy) = items();
+    let dated =
+        |date: &str| format!("HTTP/1.1 200 OK\r\nLast-Modified: {date}\r\nContent-Length: 1\r\n\r\nx");
+    origin.answer_once("GET", "/items/1", dated(BEFORE));
+    let tag = proxy.tag("/items/1");
+    let again = || get().if_none_match(&tag);
+    origin.answer_once("GET", "/items/1", dated(BEFORE));
+    proxy.ask(&again()).expect(304);
+    origin.answer_once("GET", "/items/1", dated(MODIFIED));
+    let moved = proxy.ask(&again()).expect(200).tag();
+    assert_ne!(moved, tag);
+    assert_eq!(parts(&moved)[..3], parts(&tag)[..3], "the version is the same one");
+    origin.answer_once("GET", "/items/1", dated(MODIFIED));
+    proxy.ask(&get().if_none_match(&moved)).expect(304);
+}

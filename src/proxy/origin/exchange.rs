@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::pool::{Lease, NoConnection, Pool};
@@ -45,6 +45,7 @@ pub async fn exchange(
     body_silence: Duration,
     mut fresh: bool,
 ) -> Result<Response<OriginBody>, NoAnswer> {
+    let asks_to_upgrade = request.headers().contains_key(header::UPGRADE);
     loop {
         let mut lease = pool.lease(fresh).await.map_err(not_sent)?;
         let reused = lease.reused;
@@ -64,6 +65,11 @@ pub async fn exchange(
             }
         };
         match answered {
+            // Nobody asked for another protocol: what comes next on this connection means nothing.
+            Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS && !asks_to_upgrade => {
+                let cause = "101 to a request that asked for no upgrade".to_owned();
+                return Err(NoAnswer { end: WriteEnd::BadAnswer, reused, cause });
+            }
             Ok(answer) => return Ok(with_lease(answer, lease, progress, body_silence)),
             Err(mut unsent) => match unsent.take_message() {
                 Some(given_back) if reused => {
