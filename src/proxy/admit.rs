@@ -24,6 +24,13 @@ pub struct Admitted {
     pub waited: Duration,
 }
 
+impl Admitted {
+    /// How long the decision took since `started`, in seconds: everything but waiting for other writes.
+    pub fn decided_in(&self, started: Instant) -> f64 {
+        started.elapsed().saturating_sub(self.waited).as_secs_f64()
+    }
+}
+
 /// Judges a write and lets the ledger begin it, or waits for its turn.
 ///
 /// # Errors
@@ -39,7 +46,7 @@ pub async fn admit(ask: &Ask, named: &Named, effect: Effect, parts: &Parts) -> R
         Err(refusal) => return Err(refusal),
     };
     note_tag_ages(ask, named, &claim);
-    let others = match changes::others(ask, parts, effect) {
+    let others = match changes::others(ask, parts) {
         Ok(others) => others,
         Err(refusal) if observe => {
             ask.note_conflict(&parts.headers, Some(named), &refusal);

@@ -53,7 +53,10 @@ pub struct BodyProgress {
 
 const SENDING: u8 = 0;
 const SENT: u8 = 1;
+/// The client's side broke or fell silent.
 const BROKEN: u8 = 2;
+/// The origin's connection ended first. Not the client's doing: the cause of a lost write is told by it.
+const UNFINISHED: u8 = 3;
 
 impl BodyProgress {
     /// Whether the whole body was handed over.
@@ -182,9 +185,16 @@ impl Drop for OutgoingBody {
     /// The connection ended before the body was sent: nothing more of it will come.
     fn drop(&mut self) {
         if self.progress.state.load(Ordering::Acquire) == SENDING {
-            self.progress.set(BROKEN);
+            self.progress.set(UNFINISHED);
         }
     }
+}
+
+fn digest_frame(digest: &Option<SharedDigest>, bytes: Bytes) -> Frame<Bytes> {
+    if let Some(digest) = digest {
+        digest.lock().write(&bytes);
+    }
+    Frame::data(bytes)
 }
 
 impl Body for OutgoingBody {
@@ -202,18 +212,10 @@ impl Body for OutgoingBody {
         }
         let client = match &mut this.source {
             Source::Client(_) if this.begun.is_some() => {
-                let bytes = this.begun.take();
-                if let (Some(digest), Some(bytes)) = (&this.digest, &bytes) {
-                    digest.lock().write(bytes);
-                }
-                return Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))));
+                return Poll::Ready(this.begun.take().map(|bytes| Ok(digest_frame(&this.digest, bytes))));
             }
             Source::Fixed(bytes) => {
-                let bytes = bytes.take();
-                if let (Some(digest), Some(bytes)) = (&this.digest, &bytes) {
-                    digest.lock().write(bytes);
-                }
-                return Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))));
+                return Poll::Ready(bytes.take().map(|bytes| Ok(digest_frame(&this.digest, bytes))));
             }
             Source::Client(client) => client,
         };

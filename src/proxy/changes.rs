@@ -1,10 +1,9 @@
 //! Which resources a write changes besides the one that it names.
 
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 
 use super::ask::Ask;
-use super::write::DESTINATION;
 use crate::decide::aim;
 use crate::decide::claim::HoldMode;
 use crate::decide::policy::AlsoChanges;
@@ -13,7 +12,6 @@ use crate::identify::route_table::canonical_host;
 use crate::identify::target_path::TargetPath;
 use crate::ledger::memory::Place;
 use crate::ledger::permit::WritePermit;
-use crate::request::method::Effect;
 use crate::request::version_tag::ResourceKey;
 
 /// The place of the upstream as a whole, where some route changes all of it: such a write takes it for
@@ -24,13 +22,15 @@ pub fn whole_place(ask: &Ask) -> Option<Place> {
     ask.route.whole.map(|key| Place { key, mode })
 }
 
+/// Where COPY and MOVE write to (RFC 4918 section 10.3).
+const DESTINATION: HeaderName = HeaderName::from_static("destination");
+
 /// The further resources that a write occupies: those that its route lists, and the `Destination` of a
 /// COPY or MOVE. Its author claims nothing about them, so they are shared with others like it.
 ///
 /// # Errors
 /// If a name cannot be made, or the destination is not a path that can be judged.
-pub fn others(ask: &Ask, parts: &Parts, effect: Effect) -> Result<Vec<Place>, Refusal> {
-    debug_assert!(effect.writes() || ask.policy().methods.effect(&ask.method, []) == Effect::Read);
+pub fn others(ask: &Ask, parts: &Parts) -> Result<Vec<Place>, Refusal> {
     let policy = ask.policy();
     let mut keys = Vec::new();
     if let AlsoChanges::Listed(templates) = &policy.also_changes {

@@ -146,8 +146,7 @@ async fn take_way(
         Effect::Neither | Effect::Read => read::read(ask, named, parts, form, started).await,
         Effect::Write | Effect::GuardedWrite => match admit::admit(&ask, &named, effect, &parts).await {
             Ok(admitted) => {
-                let decided = write::without_waiting(started.elapsed(), admitted.waited);
-                ask.gateway.metrics.decision_duration.observe(decided);
+                ask.gateway.metrics.decision_duration.observe(admitted.decided_in(started));
                 let live = ask.live.clone();
                 let outgoing = form.into_outgoing(live.limits.body_idle_timeout);
                 write::forward(ask, named, effect, parts, outgoing, admitted).await

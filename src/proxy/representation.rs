@@ -40,8 +40,8 @@ fn media_type(fields: &HeaderMap) -> Vec<u8> {
 pub fn validators(ledger: &MemoryLedger, answer: &HeaderMap) -> Option<(u64, Option<u64>)> {
     let of = |name: HeaderName| answer.get(name).map(|value| value.as_bytes());
     let (tag, date) = (of(header::ETAG), of(header::LAST_MODIFIED));
-    let any = tag.or(date)?;
-    let all = ledger.hash_of(&[any, b" ", date.unwrap_or_default()].concat());
+    tag.or(date)?;
+    let all = ledger.hash_of(&[tag.unwrap_or_default(), b" ", date.unwrap_or_default()].concat());
     Some((all, tag.map(|tag| ledger.hash_of(tag))))
 }
 

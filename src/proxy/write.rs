@@ -1,10 +1,10 @@
 //! Writes to managed resources: admitted by the ledger, forwarded once, settled, then answered.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use parking_lot::Mutex;
 use siphasher::sip128::SipHasher13;
 use tokio::sync::oneshot;
@@ -135,7 +135,7 @@ async fn settle_answered(
         // An origin may answer before it has read the whole body: it can still be applying it.
         let progress = answer.body().request_progress();
         progress.over().await;
-        if progress.is_broken() {
+        if !progress.is_sent() {
             ended = outcome(WriteEnd::RequestIncomplete, ask.policy());
         }
     }
@@ -226,12 +226,4 @@ impl Digest {
         let sent = *self.sent.lock();
         probe::reads_back(ask, parts, self.key, &sent).await
     }
-}
-
-/// The name that `Destination` stands under (RFC 4918 section 10.3).
-pub const DESTINATION: HeaderName = HeaderName::from_static("destination");
-
-/// How long a decision took: everything but waiting for other writes.
-pub fn without_waiting(total: Duration, waited: Duration) -> f64 {
-    total.saturating_sub(waited).as_secs_f64()
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::recent_reads::mix;
 use crate::request::version_tag::{ResourceKey, Variant, Version};
 
 /// A fixed table of the validators (`ETag`, `Last-Modified`) that versions at rest were read with.
@@ -55,8 +56,7 @@ impl OriginTags {
         all: u64,
         tag: Option<u64>,
     ) -> Validated {
-        // Spread the version over the word, so that neighbours differ in the check too.
-        let mixed = key.0 ^ version.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = mix(key, version);
         let whose = (mixed >> 40) << VARIANT_BITS | u64::from(of.0) >> (32 - VARIANT_BITS);
         let word = |hash: u64| whose << VALIDATOR_BITS | (hash >> (64 - VALIDATOR_BITS)).max(1);
         let Some(slot) = self.slots.get(mixed as usize % SLOTS) else {

@@ -41,14 +41,19 @@ impl RecentReads {
 
     #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash choose a slot")]
     fn slot(&self, key: ResourceKey, version: Version) -> Option<(&AtomicU64, u64)> {
-        // Spread the version over the word, so that neighbours differ in the check too.
-        let mixed = key.0 ^ version.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = mix(key, version);
         Some((self.slots.get(mixed as usize % SLOTS)?, mixed >> TIME_BITS))
     }
 
     fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX) & ((1 << TIME_BITS) - 1)
     }
+}
+
+/// One word for a version of a resource: the version is spread over it, so that neighbours differ in the
+/// high bits, which tell slots' owners apart, as well as in the low ones, which choose a slot.
+pub(super) fn mix(key: ResourceKey, version: Version) -> u64 {
+    key.0 ^ version.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 impl Default for RecentReads {

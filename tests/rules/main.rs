@@ -11,6 +11,7 @@
 
 mod bad_config;
 mod deploy;
+mod given;
 mod layering;
 mod model;
 mod properties;

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ifmatch::decide::claim::{HoldMode, VersionCondition};
+use ifmatch::decide::claim::HoldMode;
 use ifmatch::decide::outcome::{UnknownCause, WriteOutcome};
 use ifmatch::identify::resource_id::ResourceId;
 use ifmatch::ledger::memory::{BeginWrite, LedgerLimits, MemoryLedger, NotBegun, Place};
@@ -19,6 +19,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use tokio::time::{Instant, sleep};
 
+use crate::given::write;
 use crate::seeded;
 
 const SETTLE: Duration = Duration::from_secs(5);
@@ -90,17 +91,6 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => Just(Op::Wait),
     ];
     vec(op, 1..60)
-}
-
-fn write(key: ResourceKey, mode: HoldMode) -> BeginWrite {
-    BeginWrite {
-        target: Place { key, mode },
-        whole: None,
-        others: Vec::new(),
-        condition: VersionCondition::default(),
-        read_lag: Duration::ZERO,
-        observe: false,
-    }
 }
 
 const LAG: Duration = Duration::from_secs(9);

@@ -15,6 +15,7 @@
 //! told on the answer), `fresh` (a new version, not told), `kept`, `held`. For a read the status, `tag` if
 //! the answer carries one, and what became of its range.
 
+use crate::given::write;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use ifmatch::decide::verdict::{Refusal, RefusalKind, say};
 use ifmatch::identify::query;
 use ifmatch::identify::route_table::{PathPattern, RouteTable};
 use ifmatch::identify::target_path::TargetPath;
-use ifmatch::ledger::memory::{BeginWrite, Begun, LedgerLimits, MemoryLedger, NotBegun, Place};
+use ifmatch::ledger::memory::{BeginWrite, Begun, LedgerLimits, MemoryLedger, NotBegun};
 use ifmatch::ledger::permit::Settlement;
 use ifmatch::request::method::{Effect, OVERRIDE_PARAMETER, overrides_in_fields};
 use ifmatch::request::preconditions::Preconditions;
@@ -131,17 +132,6 @@ struct World {
     current: Version,
     stale: Version,
     _held: Option<Begun>,
-}
-
-fn write(key: ResourceKey, mode: HoldMode) -> BeginWrite {
-    BeginWrite {
-        target: Place { key, mode },
-        whole: None,
-        others: Vec::new(),
-        condition: VersionCondition::default(),
-        read_lag: Duration::ZERO,
-        observe: false,
-    }
 }
 
 impl World {
