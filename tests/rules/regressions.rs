@@ -322,3 +322,27 @@ fn semicolons_separate_parameters_too() {
     assert_eq!(query::values("x=1;_method=PUT", "_method").collect::<Vec<_>>(), ["PUT"]);
     assert_eq!(query::values("id=5;x=1", "id").collect::<Vec<_>>(), ["5"]);
 }
+
+// A route that tells empty segments apart (`fold = { empty_segments = false }`) stopped to resolve `..`:
+// `/a/x/../b` was named `/a/x//b`, so a write through that spelling met no write to `/a/b` and made no tag
+// of it stale. In the same place a segment that folds to nothing was left as an empty one.
+#[test]
+fn a_fold_that_is_off_turns_no_other_one_off() {
+    let named = |fold, path: &str| TargetPath::parse(path).folded(fold);
+    let on = Fold::default();
+    let empty_off = Fold { empty_segments: false, ..on };
+    assert_eq!(named(empty_off, "/a/x/../b"), "/a/b");
+    assert_eq!(named(empty_off, "/a/./b/x/.."), "/a/b");
+    assert_eq!(named(empty_off, "/a//x/..;v=1/b"), "/a//b");
+    assert_eq!(named(Fold { dot_segments: false, ..on }, "/.../a//b"), "/a/b");
+}
+
+// Where a slash at the end tells two resources apart, `/a/.` and `/a/x/..` are `/a/` (RFC 3986 section
+// 5.2.4), and were named like `/a`.
+#[test]
+fn a_dot_segment_at_the_end_leaves_the_slash_before_it() {
+    let fold = Fold { trailing_slash: false, ..Fold::default() };
+    for (path, name) in [("/a/.", "/a/"), ("/a/x/..", "/a/"), ("/a/.;v", "/a/"), ("/a", "/a"), ("/..", "/")] {
+        assert_eq!(TargetPath::parse(path).folded(fold), name, "{path}");
+    }
+}
