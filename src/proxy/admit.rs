@@ -56,7 +56,7 @@ pub async fn admit(ask: &Ask, named: &Named, effect: Effect, parts: &Parts) -> R
     };
     let write = BeginWrite {
         target: Place { key: named.key, mode: claim.hold },
-        whole: changes::whole_place(ask),
+        whole: changes::whole_place(ask, claim.hold),
         others,
         condition: claim.condition.clone(),
         read_lag: ask.route.route.upstream.read_lag,
