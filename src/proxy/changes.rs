@@ -6,9 +6,10 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 
 use super::ask::Ask;
+use super::gateway::LiveRoute;
 use crate::decide::aim;
 use crate::decide::claim::HoldMode;
-use crate::decide::policy::AlsoChanges;
+use crate::decide::policy::{AlsoChanges, Mode};
 use crate::decide::verdict::{Refusal, say};
 use crate::identify::resource_id::ResourceId;
 use crate::identify::route_table::canonical_host;
@@ -49,7 +50,9 @@ pub fn others(
     }
     for destination in parts.headers.get_all(DESTINATION) {
         match destination.to_str().map_or(Reference::Elsewhere, |text| resource_at(ask, text)) {
-            Reference::Resource(upstream, named) if upstream == policy.upstream => ids.push(named?),
+            Reference::Resource(route, named) if route.route.policy.upstream == policy.upstream => {
+                ids.push(named?);
+            }
             Reference::Unmanaged => {}
             Reference::Resource(..) | Reference::Elsewhere => {
                 return Err(say::ambiguous(
@@ -65,15 +68,28 @@ pub fn others(
     ids.into_iter().map(place).collect()
 }
 
+/// Whether a request on a route that judges nothing writes to a resource that another route guards.
+pub fn reaches_a_guarded_one(ask: &Ask, parts: &Parts) -> bool {
+    let guarded = |text: &str| match resource_at(ask, text) {
+        Reference::Resource(route, _) => {
+            let policy = &route.route.policy;
+            policy.mode == Mode::Enforce && policy.upstream == ask.policy().upstream
+        }
+        Reference::Unmanaged | Reference::Elsewhere => false,
+    };
+    let destinations = parts.headers.get_all(DESTINATION).into_iter();
+    destinations.filter_map(|destination| destination.to_str().ok()).any(guarded)
+}
+
 /// RFC 9111 section 4.4: what an answer to a write names has changed with it. What the write itself
 /// occupies is left to its settlement: a change by somebody else would cost its author the new tag.
 pub fn touch_named_by(ask: &Ask, answer: &HeaderMap, status: StatusCode, permit: &WritePermit) {
     let created = (status == StatusCode::CREATED).then(|| answer.get(header::LOCATION)).flatten();
     let content = status.is_success().then(|| answer.get(header::CONTENT_LOCATION)).flatten();
     for named in created.into_iter().chain(content).filter_map(|value| value.to_str().ok()) {
-        if let Reference::Resource(upstream, Ok(id)) = resource_at(ask, named) {
+        if let Reference::Resource(route, Ok(id)) = resource_at(ask, named) {
             let ledger = &ask.gateway.ledger;
-            let key = ledger.key(&ask.live.names, &upstream, &id);
+            let key = ledger.key(&ask.live.names, &route.route.policy.upstream, &id);
             if !permit.occupies(key) {
                 ledger.touch(key, permit.begun(), ask.route.route.upstream.read_lag);
             }
@@ -83,8 +99,8 @@ pub fn touch_named_by(ask: &Ask, answer: &HeaderMap, status: StatusCode, permit:
 
 /// What a URI reference names.
 enum Reference {
-    /// A resource of this upstream and a managed route, or why it cannot be named.
-    Resource(Arc<str>, Result<ResourceId, Refusal>),
+    /// A resource of this managed route, or why it cannot be named.
+    Resource(Arc<LiveRoute>, Result<ResourceId, Refusal>),
     /// Something of this server that no version is kept for.
     Unmanaged,
     /// Nothing of this server.
@@ -119,7 +135,7 @@ fn resource_at(ask: &Ask, reference: &str) -> Reference {
     if !policy.is_managed() {
         return Reference::Unmanaged;
     }
-    Reference::Resource(policy.upstream.clone(), aim::resource(policy, &path, uri.query()))
+    Reference::Resource(route.clone(), aim::resource(policy, &path, uri.query()))
 }
 
 /// A reference against the path it came with (RFC 3986 section 5.2, the forms that servers send).

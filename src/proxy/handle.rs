@@ -17,7 +17,7 @@ use super::gateway::{Gateway, Live};
 use super::refuse::refuse;
 use super::target::Target;
 use super::unjudged::Unjudged;
-use super::{admit, pass, read, write};
+use super::{admit, changes, pass, read, write};
 use crate::decide::aim;
 use crate::decide::policy::{Mode, StatusMapping};
 use crate::decide::verdict::{Refusal, RefusalKind, say};
@@ -177,8 +177,12 @@ async fn write_way(
 }
 
 /// A write whose path could mean different things leads to this route, which judges nothing, in our
-/// reading; if it leads to a guarded route of the same origin in another one, it must not get by here.
+/// reading; if it leads to a guarded route of the same origin in another one, it must not get by here. Nor
+/// must one that names a guarded resource as its destination.
 fn slips_by(ask: &Ask, parts: &Parts) -> Option<Refusal> {
+    if ask.route.beside_managed && changes::reaches_a_guarded_one(ask, parts) {
+        return Some(say::ambiguous("a field Destination beside it that names a guarded resource"));
+    }
     let ambiguity = ask.target.path.ambiguity().filter(|_| ask.route.beside_managed)?;
     let guarded = |path: &TargetPath| {
         ask.live.routes.find(ask.target.host.as_deref(), path).is_some_and(|route| {
