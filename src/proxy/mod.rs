@@ -27,4 +27,5 @@ pub mod request_line;
 pub mod serve;
 pub mod target;
 pub mod tunnel;
+pub mod unjudged;
 pub mod write;

@@ -9,10 +9,12 @@ pub fn hits(limit: &str) -> String {
     format!("ifmatch_limits_hit_total{{limit=\"{limit}\"}}")
 }
 
-/// Fails unless this limit was hit so often, and no other one.
+/// Fails unless this limit is hit so often, and no other one. Waits for it: hyper closes a connection that
+/// it refuses by itself before it says why.
 #[track_caller]
 pub fn expect_hits(proxy: &Proxy, limit: &str, times: u32) {
-    proxy.metrics().expect(&hits(limit), times).expect("ifmatch_limits_hit_total", times);
+    proxy.await_metric(&hits(limit), times);
+    proxy.expect_metric("ifmatch_limits_hit_total", times);
 }
 
 /// Waits until everything that a limit guards is free again.
