@@ -274,12 +274,14 @@ pub struct OriginBody {
     lease: Option<Lease>,
     request: Arc<BodyProgress>,
     silence: Silence,
+    broken: Option<BodyError>,
 }
 
 impl OriginBody {
     /// An answer's body, the connection that it comes over, and how far the request's body has got.
     pub fn new(incoming: Incoming, lease: Lease, request: Arc<BodyProgress>, silence: Duration) -> Self {
-        let mut body = OriginBody { incoming, lease: Some(lease), request, silence: Silence::new(silence) };
+        let silence = Silence::new(silence);
+        let mut body = OriginBody { incoming, lease: Some(lease), request, silence, broken: None };
         body.put_back_at_end();
         body
     }
@@ -332,6 +334,9 @@ impl OriginBody {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.silence.heard();
@@ -342,7 +347,13 @@ impl OriginBody {
                 self.put_back_at_end();
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
+            Poll::Ready(Some(Err(error))) => {
+                // hyper hangs up on a broken body with all that it has not flushed yet, the head too, and
+                // flushes while it waits: so the client learns the status, and then that the body broke.
+                self.broken = Some(error.into());
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             Poll::Pending => {
                 ready!(self.silence.poll_too_long(cx));
                 Poll::Ready(Some(Err("the origin was silent for too long".into())))

@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod handle;
 pub mod in_flight;
 pub mod origin;
+pub mod outlive;
 pub mod pass;
 pub mod probe;
 pub mod read;

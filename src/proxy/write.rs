@@ -7,18 +7,19 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use parking_lot::Mutex;
 use siphasher::sip128::SipHasher13;
-use tokio::sync::oneshot;
 
 use super::admit::Admitted;
 use super::ask::{Ask, Named};
 use super::body::{AnswerBody, OriginBody, OutgoingBody, SharedDigest};
 use super::changes;
 use super::origin::exchange::exchange;
+use super::outlive::{Carried, Teller};
 use super::pass::{log_no_answer, onward, to_answer, unanswered};
 use super::probe;
+use super::refuse::refuse;
 use super::representation::variant;
 use crate::decide::claim::{Claim, judge_shown};
-use crate::decide::outcome::{UnknownCause, WriteEnd, WriteOutcome, outcome};
+use crate::decide::outcome::{WriteEnd, WriteOutcome, outcome};
 use crate::decide::policy::{EtagOnPut, Mode};
 use crate::decide::verdict::Refusal;
 use crate::ledger::permit::{Settlement, WritePermit};
@@ -37,24 +38,18 @@ pub async fn forward(
     body: OutgoingBody,
     admitted: Admitted,
 ) -> Answered {
-    let (tell, told) = oneshot::channel();
-    let metrics = ask.route.metrics.clone();
     let statuses = ask.policy().statuses;
     let path = ask.target.spelled.path().to_owned();
-    tokio::spawn(async move {
-        let answered = carry(ask, named, effect, parts, body, admitted).await;
-        // A client that has left gets no answer; what was settled stays settled.
-        drop(tell.send(answered));
-    });
-    match told.await {
-        Ok(answered) => answered,
-        // The task panicked. Its permit went down with it, which holds the resource for the settle time.
-        Err(_) => {
-            metrics.unknown_outcome(UnknownCause::Abandoned.name());
-            tracing::error!("the task that forwarded a write ended without a word");
-            (super::refuse::refuse(&unanswered(WriteEnd::Abandoned, false), statuses, &path, None), "unknown")
-        }
-    }
+    let teller = Teller::new(
+        ask.route.metrics.clone(),
+        ask.policy().name.clone(),
+        ask.method.clone(),
+        named.id.to_string(),
+    );
+    let answered = teller.outlive(carry(ask, named, effect, parts, body, admitted)).await;
+    answered.unwrap_or_else(|| {
+        (refuse(&unanswered(WriteEnd::Abandoned, false), statuses, &path, None), "unknown")
+    })
 }
 
 async fn carry(
@@ -64,7 +59,7 @@ async fn carry(
     parts: Parts,
     mut body: OutgoingBody,
     admitted: Admitted,
-) -> Answered {
+) -> Carried {
     let Admitted { mut permit, claim, .. } = admitted;
     if claim.probe.is_needed() {
         let shown = show(&ask, &named, &parts, effect, &claim).await;
@@ -78,7 +73,8 @@ async fn carry(
                     permit.settle(WriteOutcome::NotApplied).await;
                 }
                 let outcome = if refusal.kind.is_conflict() { "refused" } else { "unreachable" };
-                return (ask.refuse(&parts.headers, Some(&named), &refusal), outcome);
+                let answered = (ask.refuse(&parts.headers, Some(&named), &refusal), outcome);
+                return Carried { answered, outcome: None };
             }
         }
     }
@@ -95,10 +91,11 @@ async fn carry(
         Ok(answer) => settle_answered(&ask, &named, &parts, answer, permit, &claim, digest).await,
         Err(no_answer) => {
             log_no_answer(&ask, &no_answer);
-            let settlement = settle(&ask, &named, permit, outcome(no_answer.end, ask.policy())).await;
-            let told =
-                if matches!(settlement, Some(Settlement::NotApplied)) { "unreachable" } else { "unknown" };
-            (ask.refuse(&parts.headers, Some(&named), &unanswered(no_answer.end, false)), told)
+            let ended = outcome(no_answer.end, ask.policy());
+            settle(&ask, &named, permit, ended).await;
+            let told = if ended == WriteOutcome::NotApplied { "unreachable" } else { "unknown" };
+            let refusal = ask.refuse(&parts.headers, Some(&named), &unanswered(no_answer.end, false));
+            Carried { answered: (refusal, told), outcome: Some(ended) }
         }
     }
 }
@@ -128,7 +125,7 @@ async fn settle_answered(
     permit: Option<WritePermit>,
     claim: &Claim,
     digest: Option<Digest>,
-) -> Answered {
+) -> Carried {
     let status = answer.status();
     let mut ended = outcome(WriteEnd::Answered(status), ask.policy());
     if ended == WriteOutcome::Applied {
@@ -164,7 +161,7 @@ async fn settle_answered(
         answer.headers_mut().insert(header::ETAG, value);
         ask.gateway.reads.note(named.key, tag.version);
     }
-    (answer, "answered")
+    Carried { answered: (answer, "answered"), outcome: Some(ended) }
 }
 
 /// R4: which answers to a write describe the content that it left behind.
@@ -194,11 +191,7 @@ async fn settle(
         }
         return None;
     };
-    let settlement = permit.settle(ended).await;
-    if let Settlement::Unknown(cause) = settlement {
-        ask.route.metrics.unknown_outcome(cause.name());
-    }
-    Some(settlement)
+    Some(permit.settle(ended).await)
 }
 
 /// The fresh tag. Its variant is that of the read that most likely follows: the answer's own

@@ -10,6 +10,7 @@ use prometheus::{
 };
 
 use super::names;
+use crate::decide::outcome::WriteOutcome;
 
 /// Every metric of the process.
 pub struct Metrics {
@@ -18,6 +19,7 @@ pub struct Metrics {
     conflicts: IntCounterVec,
     overrides: IntCounterVec,
     unknown_outcomes: IntCounterVec,
+    writes_settled: IntCounterVec,
     writes_in_flight: IntGaugeVec,
     writes_waiting: IntGaugeVec,
     request_duration: HistogramVec,
@@ -51,6 +53,8 @@ pub struct RouteMetrics {
     requests: IntCounterVec,
     conflicts: IntCounterVec,
     unknown_outcomes: IntCounterVec,
+    /// In the order of [`names::WRITE_OUTCOMES`].
+    settled: [IntCounter; 3],
     route: Arc<str>,
     /// `answered` by the commonest methods, so that they cost no look-up: GET, HEAD, PUT, POST, PATCH, DELETE.
     answered: [IntCounter; 6],
@@ -142,6 +146,16 @@ impl Metrics {
                         "Writes forwarded whose outcome is unknown, by cause.",
                     ),
                     &["route", "cause"],
+                ),
+            )?,
+            writes_settled: add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(
+                        names::WRITES_SETTLED_TOTAL,
+                        "Writes let through, by what became of them, whoever was there to hear of it.",
+                    ),
+                    &["route", "outcome"],
                 ),
             )?,
             writes_in_flight: add(
@@ -299,6 +313,8 @@ impl Metrics {
             requests: self.requests.clone(),
             conflicts: self.conflicts.clone(),
             unknown_outcomes: self.unknown_outcomes.clone(),
+            settled: ["applied", "not-applied", "unknown"]
+                .map(|outcome| self.writes_settled.with_label_values(&[&**route, outcome])),
             overrides: self.overrides.with_label_values(label),
             writes_in_flight: self.writes_in_flight.with_label_values(label),
             writes_waiting: self.writes_waiting.with_label_values(label),
@@ -354,9 +370,17 @@ impl RouteMetrics {
         self.conflicts.with_label_values(&[&*self.route, kind, mode]).inc();
     }
 
-    /// A forwarded write's outcome is unknown; `cause` is one of [`names::UNKNOWN_CAUSES`].
-    pub fn unknown_outcome(&self, cause: &'static str) {
-        self.unknown_outcomes.with_label_values(&[&*self.route, cause]).inc();
+    /// What became of a write that was let through.
+    pub fn write_settled(&self, outcome: WriteOutcome) {
+        let [applied, not_applied, unknown] = &self.settled;
+        match outcome {
+            WriteOutcome::Applied => applied.inc(),
+            WriteOutcome::NotApplied => not_applied.inc(),
+            WriteOutcome::Unknown(cause) => {
+                unknown.inc();
+                self.unknown_outcomes.with_label_values(&[&*self.route, cause.name()]).inc();
+            }
+        }
     }
 }
 

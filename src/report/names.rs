@@ -12,6 +12,9 @@ pub const CONFLICTS_TOTAL: &str = "ifmatch_conflicts_total";
 pub const OVERRIDES_TOTAL: &str = "ifmatch_overrides_total";
 /// Writes that were forwarded and whose outcome is unknown, by cause (see [`UNKNOWN_CAUSES`]).
 pub const UNKNOWN_OUTCOMES_TOTAL: &str = "ifmatch_unknown_outcomes_total";
+/// Writes that were let through, by what became of them (see [`WRITE_OUTCOMES`]), whether or not their
+/// client was still there to hear of it.
+pub const WRITES_SETTLED_TOTAL: &str = "ifmatch_writes_settled_total";
 /// Writes that hold a permit now: being forwarded, or unsettled.
 pub const WRITES_IN_FLIGHT: &str = "ifmatch_writes_in_flight";
 /// Writes that wait for another one to end (`overlap = "wait"`).
@@ -56,6 +59,7 @@ pub const ALL: &[&str] = &[
     CONFLICTS_TOTAL,
     OVERRIDES_TOTAL,
     UNKNOWN_OUTCOMES_TOTAL,
+    WRITES_SETTLED_TOTAL,
     WRITES_IN_FLIGHT,
     WRITES_WAITING,
     REQUEST_DURATION_SECONDS,
@@ -83,6 +87,9 @@ pub const ALL: &[&str] = &[
 /// final answer seen; `client-gone`: the client left before its answer (499 in the access log).
 pub const OUTCOMES: &[&str] =
     &["answered", "not-modified", "refused", "unreachable", "unknown", "client-gone"];
+
+/// Values of `outcome` in [`WRITES_SETTLED_TOTAL`]: what became of a write.
+pub const WRITE_OUTCOMES: &[&str] = &["applied", "not-applied", "unknown"];
 
 /// Values of `cause` in [`UNKNOWN_OUTCOMES_TOTAL`].
 pub const UNKNOWN_CAUSES: &[&str] = &[

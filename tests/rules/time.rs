@@ -146,6 +146,23 @@ async fn a_permit_that_is_dropped_is_an_unknown_outcome() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_permit_that_goes_down_with_a_panic_holds_for_the_settle_time() {
+    let ledger = ledger(Duration::ZERO);
+    let before = now(&ledger);
+    let permit = begun(&ledger).await.permit;
+    let task = tokio::spawn(async move {
+        let _held = permit;
+        panic!("a bug of ours");
+    });
+    assert!(task.await.expect_err("it panics").is_panic());
+    assert_eq!((ledger.inspect(A, None).holders, ledger.inspect(A, None).unsettled), (1, true));
+    assert_eq!(now(&ledger), before);
+    sleep(SETTLE + A_BIT).await;
+    assert!(now(&ledger) > before);
+    begun(&ledger).await.permit.settle(WriteOutcome::NotApplied).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_settlement_that_is_never_awaited_is_an_unknown_outcome() {
     let ledger = ledger(Duration::ZERO);
     drop(begun(&ledger).await.permit.settle(WriteOutcome::NotApplied));
