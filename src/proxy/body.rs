@@ -289,7 +289,7 @@ impl OriginBody {
     fn put_back_at_end(&mut self) {
         // A request that is still being sent occupies the connection beyond the answer.
         if self.incoming.is_end_stream()
-            && self.request.is_sent()
+            && self.request_is_sent()
             && let Some(lease) = self.lease.take()
         {
             lease.put_back();
@@ -299,6 +299,12 @@ impl OriginBody {
     /// How far the request's body has got that this answers.
     pub fn request_progress(&self) -> Arc<BodyProgress> {
         self.request.clone()
+    }
+
+    /// Whether the request that this answers was sent to its end. Not so where the origin hung up on it:
+    /// what was sent after that was dropped.
+    pub fn request_is_sent(&self) -> bool {
+        self.request.is_sent() && !self.lease.as_ref().is_some_and(Lease::has_failed)
     }
 
     /// Reads and drops what is left, if that is little: cheaper than another connection.

@@ -130,9 +130,8 @@ async fn settle_answered(
     let mut ended = outcome(WriteEnd::Answered(status), ask.policy());
     if ended == WriteOutcome::Applied {
         // An origin may answer before it has read the whole body: it can still be applying it.
-        let progress = answer.body().request_progress();
-        progress.over().await;
-        if !progress.is_sent() {
+        answer.body().request_progress().over().await;
+        if !answer.body().request_is_sent() {
             ended = outcome(WriteEnd::RequestIncomplete, ask.policy());
         }
     }

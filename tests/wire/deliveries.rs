@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use crate::given::ITEMS;
-use crate::harness::{Exchange, Held, Origin, Proxy, request, with_origin};
+use crate::harness::{Exchange, Held, Origin, Proxy, request, with_body, with_origin};
 
 fn never() -> String {
     ITEMS.replace("300ms", "1h")
@@ -101,5 +101,62 @@ fn sixteen_idle_connections_that_all_die_deliver_a_write_once() {
             }
         }
         proxy.expect_metric("ifmatch_unknown_outcomes_total{cause=\"connection-lost\"}", 8);
+    }
+}
+
+/// An origin that refuses a large body after its head and hangs up on the rest of it: its answer is in our
+/// kernel's hands when the rest of the body meets the reset.
+#[test]
+fn an_early_refusal_of_a_large_body_is_heard_though_the_origin_hangs_up_on_the_rest() {
+    let origin = Origin::with_item();
+    let proxy = Proxy::in_front_of(&origin, &never());
+    let body = vec![b'x'; 4 * 1024 * 1024];
+    for _ in 0..60 {
+        let tag = proxy.tag("/items/1");
+        origin.once("PUT", "/items/1", |exchange| {
+            exchange.read_some(10)?;
+            exchange.write("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")?;
+            exchange.close()
+        });
+        let mut client = proxy.connect();
+        // The proxy may stop reading, as the origin did.
+        let _cut = client.try_send(&request("PUT", "/items/1").if_match(&tag).body(&body).bytes());
+        assert_eq!(client.answer().expect(413).text(), "no");
+        proxy.expect_metric("ifmatch_unknown_outcomes_total", 0);
+        proxy.expect_metric("ifmatch_writes_in_flight", 0);
+    }
+    proxy.put("/items/1", &proxy.tag("/items/1"), "small").expect(204);
+    assert_eq!(origin.seen_to("PUT", "/items/1").len(), 61);
+}
+
+/// The same with an answer that means "applied": a request that lacks its end may be applied or not.
+#[test]
+fn an_early_answer_to_a_large_body_proves_nothing_if_the_origin_hangs_up_on_the_rest() {
+    // More than the kernel buffers, so that the end of it meets the reset.
+    let body = vec![b'x'; 32 * 1024 * 1024];
+    for status in ["200 OK", "303 See Other", "500 Oops"] {
+        let origin = Origin::with_item();
+        let proxy = Proxy::in_front_of(&origin, &never());
+        for item in 0..4 {
+            let target = format!("/items/{item}");
+            origin.store(&target, "one");
+            let tag = proxy.tag(&target);
+            origin.once("PUT", &target, move |exchange| {
+                exchange.read_some(10)?;
+                // Content that nobody reads yet keeps the connection busy, and the body flows on.
+                let content = if item % 2 == 0 { String::new() } else { "y".repeat(200_000) };
+                exchange.write(with_body(status, "text/plain", &content))?;
+                exchange.close()
+            });
+            let mut client = proxy.connect();
+            let _cut = client.try_send(&request("PUT", &target).if_match(&tag).body(&body).bytes());
+            // The reset may cost the rest of the answer.
+            let answer = client.try_answer().expect("the answer's head");
+            assert_eq!(answer.status.to_string(), status[..3]);
+            proxy.expect_metric("ifmatch_unknown_outcomes_total{cause=\"request-incomplete\"}", item + 1);
+            proxy.expect_metric("ifmatch_unknown_outcomes_total", item + 1);
+            proxy.put(&target, &tag, "x").expect_refusal(409, "unsettled");
+            assert_eq!(origin.seen_to("PUT", &target).len(), 1, "{}", origin.story());
+        }
     }
 }
