@@ -6,4 +6,5 @@ pub mod claim;
 pub mod outcome;
 pub mod policy;
 pub mod read;
+pub mod took_effect;
 pub mod verdict;

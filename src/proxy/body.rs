@@ -1,7 +1,6 @@
 //! Bodies on their way: streamed in both directions, with a limit on how long a peer may be silent.
 
 use std::future::poll_fn;
-use std::hash::Hasher;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -11,12 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use parking_lot::Mutex;
-use siphasher::sip128::SipHasher13;
 use tokio::sync::Notify;
 use tokio::time::Sleep;
 
 use super::in_flight::InFlight;
+use super::noted::{Noted, SharedNoted};
 use super::origin::pool::Lease;
 
 /// What a body ends with when it does not end well.
@@ -106,12 +104,8 @@ pub struct OutgoingBody {
     gate: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
     progress: Arc<BodyProgress>,
     silence: Silence,
-    digest: Option<SharedDigest>,
+    noted: Option<SharedNoted>,
 }
-
-/// A digest of what has passed so far. Keyed with a random key, so that nobody can make two bodies of
-/// one digest.
-pub type SharedDigest = Arc<Mutex<SipHasher13>>;
 
 enum Source {
     Client(Incoming),
@@ -157,7 +151,7 @@ impl OutgoingBody {
             gate: None,
             progress,
             silence: Silence::new(silence),
-            digest: None,
+            noted: None,
         }
     }
 
@@ -166,9 +160,9 @@ impl OutgoingBody {
         self.progress.clone()
     }
 
-    /// Digests it as it passes.
-    pub fn digested(mut self, digest: SharedDigest) -> Self {
-        self.digest = Some(digest);
+    /// Notes it there as it passes.
+    pub fn noted_in(mut self, content: SharedNoted) -> Self {
+        self.noted = Some(content);
         self
     }
 
@@ -190,9 +184,9 @@ impl Drop for OutgoingBody {
     }
 }
 
-fn digest_frame(digest: &Option<SharedDigest>, bytes: Bytes) -> Frame<Bytes> {
-    if let Some(digest) = digest {
-        digest.lock().write(&bytes);
+fn noted_frame(noted: &Option<SharedNoted>, bytes: Bytes) -> Frame<Bytes> {
+    if let Some(content) = noted {
+        content.lock().note(&bytes);
     }
     Frame::data(bytes)
 }
@@ -212,18 +206,18 @@ impl Body for OutgoingBody {
         }
         let client = match &mut this.source {
             Source::Client(_) if this.begun.is_some() => {
-                return Poll::Ready(this.begun.take().map(|bytes| Ok(digest_frame(&this.digest, bytes))));
+                return Poll::Ready(this.begun.take().map(|bytes| Ok(noted_frame(&this.noted, bytes))));
             }
             Source::Fixed(bytes) => {
-                return Poll::Ready(bytes.take().map(|bytes| Ok(digest_frame(&this.digest, bytes))));
+                return Poll::Ready(bytes.take().map(|bytes| Ok(noted_frame(&this.noted, bytes))));
             }
             Source::Client(client) => client,
         };
         match Pin::new(&mut *client).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.silence.heard();
-                if let (Some(digest), Some(data)) = (&this.digest, frame.data_ref()) {
-                    digest.lock().write(data);
+                if let (Some(content), Some(data)) = (&this.noted, frame.data_ref()) {
+                    content.lock().note(data);
                 }
                 if client.is_end_stream() {
                     this.progress.set(SENT);
@@ -325,18 +319,18 @@ impl OriginBody {
         });
     }
 
-    /// Reads it to its end and digests it.
+    /// Reads it to its end and notes it there.
     ///
     /// # Errors
     /// If it breaks.
-    pub async fn digest(self, mut digest: SipHasher13) -> Result<SipHasher13, BodyError> {
+    pub async fn note_in(self, mut content: Noted) -> Result<Noted, BodyError> {
         let mut body = pin!(self);
         while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
             if let Some(data) = frame?.data_ref() {
-                digest.write(data);
+                content.note(data);
             }
         }
-        Ok(digest)
+        Ok(content)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {

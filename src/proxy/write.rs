@@ -1,16 +1,13 @@
 //! Writes to managed resources: admitted by the ledger, forwarded once, settled, then answered.
 
-use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use parking_lot::Mutex;
-use siphasher::sip128::SipHasher13;
 
 use super::admit::Admitted;
 use super::ask::{Ask, Named};
-use super::body::{AnswerBody, OriginBody, OutgoingBody, SharedDigest};
+use super::body::{AnswerBody, OriginBody, OutgoingBody};
 use super::changes;
 use super::origin::exchange::exchange;
 use super::outlive::{Carried, Teller};
@@ -18,11 +15,12 @@ use super::pass::{log_no_answer, onward, to_answer, unanswered};
 use super::probe;
 use super::refuse::refuse;
 use super::representation::variant;
+use super::verify::Sent;
 use crate::decide::claim::{Claim, judge_shown};
 use crate::decide::outcome::{WriteEnd, WriteOutcome, outcome};
 use crate::decide::policy::{EtagOnPut, Mode};
-use crate::decide::verdict::Refusal;
-use crate::ledger::permit::{Settlement, WritePermit};
+use crate::decide::verdict::{Refusal, RefusalKind, say};
+use crate::ledger::permit::{Look, Settlement, WritePermit};
 use crate::request::method::Effect;
 use crate::request::preconditions::CONDITIONAL_FIELDS;
 use crate::request::version_tag::{Version, VersionTag};
@@ -39,6 +37,7 @@ pub async fn forward(
     admitted: Admitted,
 ) -> Answered {
     let statuses = ask.policy().statuses;
+    let abandoned = unheard(&ask, WriteEnd::Abandoned, &admitted.claim);
     let path = ask.target.spelled.path().to_owned();
     let teller = Teller::new(
         ask.route.metrics.clone(),
@@ -47,9 +46,7 @@ pub async fn forward(
         named.id.to_string(),
     );
     let answered = teller.outlive(carry(ask, named, effect, parts, body, admitted)).await;
-    answered.unwrap_or_else(|| {
-        (refuse(&unanswered(WriteEnd::Abandoned, false), statuses, &path, None), "unknown")
-    })
+    answered.unwrap_or_else(|| (refuse(&abandoned, statuses, &path, None), "unknown"))
 }
 
 async fn carry(
@@ -79,25 +76,36 @@ async fn carry(
         }
     }
     let verified = ask.policy().etag_on_put == EtagOnPut::Verified && ask.method == Method::PUT;
-    let digest = verified.then(Digest::new);
-    if let Some(digest) = &digest {
-        body = body.digested(digest.sent.clone());
+    let sent = Sent::of(&ask, &parts, &body, verified);
+    if let Some(content) = &sent.content {
+        body = body.noted_in(content.clone());
     }
     let request = onward(&ask, &parts, &CONDITIONAL_FIELDS, None, body);
     let sent_at = Instant::now();
     let answered = exchange(&ask.route.pool, request, ask.live.limits.body_idle_timeout, false).await;
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
     match answered {
-        Ok(answer) => settle_answered(&ask, &named, &parts, answer, permit, &claim, digest).await,
+        Ok(answer) => settle_answered(&ask, &named, &parts, answer, permit, &claim, &sent).await,
         Err(no_answer) => {
             log_no_answer(&ask, &no_answer);
             let ended = outcome(no_answer.end, ask.policy());
-            settle(&ask, &named, permit, ended).await;
             let told = if ended == WriteOutcome::NotApplied { "unreachable" } else { "unknown" };
-            let refusal = ask.refuse(&parts.headers, Some(&named), &unanswered(no_answer.end, false));
+            let refusal = ask.refuse(&parts.headers, Some(&named), &unheard(&ask, no_answer.end, &claim));
+            let look = || sent.look(&ask, &named, &parts, refusal.status());
+            settle(&ask, &named, permit, ended, look).await;
             Carried { answered: (refusal, told), outcome: Some(ended) }
         }
     }
+}
+
+/// What a write's client is told when there is no answer.
+fn unheard(ask: &Ask, end: WriteEnd, claim: &Claim) -> Refusal {
+    let refusal = unanswered(end, false);
+    if !matches!(refusal.kind, RefusalKind::OutcomeUnknown | RefusalKind::OutcomeUnknownInTime) {
+        return refusal;
+    }
+    let names_a_state = claim.condition.any_of.is_some();
+    say::outcome_unknown(refusal.kind, ask.gateway.ledger.settle_time(), names_a_state)
 }
 
 /// Asks the origin what the preconditions want to know, under the permit, and judges it.
@@ -124,7 +132,7 @@ async fn settle_answered(
     answer: Response<OriginBody>,
     permit: Option<WritePermit>,
     claim: &Claim,
-    digest: Option<Digest>,
+    sent: &Sent,
 ) -> Carried {
     let status = answer.status();
     let mut ended = outcome(WriteEnd::Answered(status), ask.policy());
@@ -136,9 +144,9 @@ async fn settle_answered(
         }
     }
     let describes_content = answers_with_tag(ask, status, claim)
-        && match digest {
+        && match &sent.to_verify {
             // Still under the permit, so that nothing comes between the write and this look.
-            Some(digest) if ended == WriteOutcome::Applied => digest.reads_back(ask, parts).await,
+            Some(content) if ended == WriteOutcome::Applied => probe::reads_back(ask, parts, content).await,
             Some(_) => false,
             None => true,
         };
@@ -147,7 +155,7 @@ async fn settle_answered(
     {
         changes::touch_named_by(ask, answer.headers(), status, permit);
     }
-    let settlement = settle(ask, named, permit, ended).await;
+    let settlement = settle(ask, named, permit, ended, || sent.look(ask, named, parts, status)).await;
     let tag = match settlement {
         Some(Settlement::Applied { version: Some(version) }) if describes_content => Some(version),
         Some(Settlement::Applied { .. } | Settlement::NotApplied | Settlement::Unknown(_)) | None => None,
@@ -183,13 +191,19 @@ async fn settle(
     named: &Named,
     permit: Option<WritePermit>,
     ended: WriteOutcome,
+    look: impl FnOnce() -> Option<Look>,
 ) -> Option<Settlement> {
-    let Some(permit) = permit else {
+    let Some(mut permit) = permit else {
         if ended != WriteOutcome::NotApplied {
             ask.gateway.ledger.touch_now(named.key, ask.route.route.upstream.read_lag);
         }
         return None;
     };
+    if matches!(ended, WriteOutcome::Unknown(_))
+        && let Some(look) = look()
+    {
+        permit.look_before_end(look);
+    }
     Some(permit.settle(ended).await)
 }
 
@@ -200,22 +214,4 @@ fn tag_of(ask: &Ask, named: &Named, parts: &Parts, answer: &HeaderMap, version: 
     let described = if answer.contains_key(header::CONTENT_TYPE) { answer } else { &parts.headers };
     let variant = variant(ledger, ask.target.spelled.as_str(), &parts.headers, described);
     VersionTag::new(ledger.incarnation(), named.key, version, variant)
-}
-
-/// What was sent, digested on its way, to compare with a read-back.
-struct Digest {
-    key: (u64, u64),
-    sent: SharedDigest,
-}
-
-impl Digest {
-    fn new() -> Self {
-        let key = (rand::random(), rand::random());
-        Digest { key, sent: Arc::new(Mutex::new(SipHasher13::new_with_keys(key.0, key.1))) }
-    }
-
-    async fn reads_back(&self, ask: &Ask, parts: &Parts) -> bool {
-        let sent = *self.sent.lock();
-        probe::reads_back(ask, parts, self.key, &sent).await
-    }
 }

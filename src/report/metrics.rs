@@ -11,6 +11,7 @@ use prometheus::{
 
 use super::names;
 use crate::decide::outcome::WriteOutcome;
+use crate::decide::took_effect::TookEffect;
 
 /// Every metric of the process.
 pub struct Metrics {
@@ -19,6 +20,7 @@ pub struct Metrics {
     conflicts: IntCounterVec,
     overrides: IntCounterVec,
     unknown_outcomes: IntCounterVec,
+    verified: IntCounterVec,
     writes_settled: IntCounterVec,
     writes_in_flight: IntGaugeVec,
     writes_waiting: IntGaugeVec,
@@ -53,6 +55,7 @@ pub struct RouteMetrics {
     requests: IntCounterVec,
     conflicts: IntCounterVec,
     unknown_outcomes: IntCounterVec,
+    verified: IntCounterVec,
     /// In the order of [`names::WRITE_OUTCOMES`].
     settled: [IntCounter; 3],
     route: Arc<str>,
@@ -146,6 +149,16 @@ impl Metrics {
                         "Writes forwarded whose outcome is unknown, by cause.",
                     ),
                     &["route", "cause"],
+                ),
+            )?,
+            verified: add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(
+                        names::UNKNOWN_OUTCOMES_VERIFIED_TOTAL,
+                        "Writes of unknown outcome, by whether a look after the settle time shows an effect.",
+                    ),
+                    &["route", "took_effect"],
                 ),
             )?,
             writes_settled: add(
@@ -313,6 +326,7 @@ impl Metrics {
             requests: self.requests.clone(),
             conflicts: self.conflicts.clone(),
             unknown_outcomes: self.unknown_outcomes.clone(),
+            verified: self.verified.clone(),
             settled: ["applied", "not-applied", "unknown"]
                 .map(|outcome| self.writes_settled.with_label_values(&[&**route, outcome])),
             overrides: self.overrides.with_label_values(label),
@@ -368,6 +382,11 @@ impl RouteMetrics {
     /// A conflict; `mode` is `enforce` or `observe`.
     pub fn conflict(&self, kind: &'static str, mode: &'static str) {
         self.conflicts.with_label_values(&[&*self.route, kind, mode]).inc();
+    }
+
+    /// A write of unknown outcome was looked at after the settle time.
+    pub fn verified(&self, took_effect: TookEffect) {
+        self.verified.with_label_values(&[&*self.route, took_effect.name()]).inc();
     }
 
     /// What became of a write that was let through.

@@ -12,6 +12,9 @@ pub const CONFLICTS_TOTAL: &str = "ifmatch_conflicts_total";
 pub const OVERRIDES_TOTAL: &str = "ifmatch_overrides_total";
 /// Writes that were forwarded and whose outcome is unknown, by cause (see [`UNKNOWN_CAUSES`]).
 pub const UNKNOWN_OUTCOMES_TOTAL: &str = "ifmatch_unknown_outcomes_total";
+/// Writes of unknown outcome that were looked at after the settle time (`verify_unknown`), by what the
+/// look showed (see [`TOOK_EFFECT`]).
+pub const UNKNOWN_OUTCOMES_VERIFIED_TOTAL: &str = "ifmatch_unknown_outcomes_verified_total";
 /// Writes that were let through, by what became of them (see [`WRITE_OUTCOMES`]), whether or not their
 /// client was still there to hear of it.
 pub const WRITES_SETTLED_TOTAL: &str = "ifmatch_writes_settled_total";
@@ -59,6 +62,7 @@ pub const ALL: &[&str] = &[
     CONFLICTS_TOTAL,
     OVERRIDES_TOTAL,
     UNKNOWN_OUTCOMES_TOTAL,
+    UNKNOWN_OUTCOMES_VERIFIED_TOTAL,
     WRITES_SETTLED_TOTAL,
     WRITES_IN_FLIGHT,
     WRITES_WAITING,
@@ -102,3 +106,6 @@ pub const UNKNOWN_CAUSES: &[&str] = &[
     "request-incomplete",
     "abandoned",
 ];
+
+/// Values of `took_effect` in [`UNKNOWN_OUTCOMES_VERIFIED_TOTAL`].
+pub const TOOK_EFFECT: &[&str] = &["yes", "no", "unclear"];

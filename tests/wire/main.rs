@@ -26,4 +26,5 @@ mod restart;
 mod smoke;
 mod storm;
 mod targets;
+mod verify;
 mod writes;
