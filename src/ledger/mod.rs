@@ -11,7 +11,7 @@
 //! The promise, that a write which is let through replaces exactly the state its author saw, rests on
 //! these. The names are used in code, tests and messages to each other; `tests/rules/model.rs` searches
 //! every interleaving of the steps below for a lost update, finds none, and finds one as soon as a rule
-//! is taken out.
+//! is taken out: [`traces`] has the shortest run for each.
 //!
 //! Two things are true of every state. **INV1**: a resource's version never goes back, and a write that
 //! may have changed the origin ends with a number that was never used before. **INV2**: whoever holds the
@@ -32,6 +32,7 @@
 //! | R11 state file | the last act of a process that judges no more writes, gone for good before the next one accepts any; what was occupied comes back as unsettled |
 //! | R12 one at a time | two processes with a ledger in memory each never judge writes at once |
 //! | R13 lag | where the origin's reads may lag behind its writes, reads get an older number for as long |
+//! | R14 names | what another configuration names or treats in another way is another resource: writes to it wait until those of before have ended, and what was read until then is stale |
 //!
 //! Beyond them, three modes of occupying ([`HoldMode`](crate::decide::claim::HoldMode)) keep writes apart
 //! only where a promise is at stake: a write whose author saw a state is alone on its resource; writes
@@ -41,7 +42,10 @@
 
 pub mod begin;
 pub mod memory;
+pub mod names;
 pub mod permit;
 pub mod protocol;
 pub mod snapshot;
+#[doc = include_str!("traces.md")]
+pub mod traces {}
 pub mod waiting;

@@ -8,11 +8,13 @@ use http::{HeaderMap, Method, Response, StatusCode, header};
 use super::body::AnswerBody;
 use super::gateway::{Gateway, Live, LiveRoute};
 use super::in_flight::InFlight;
+use super::patience::Bounds;
 use super::refuse::refuse;
 use super::target::Target;
 use crate::decide::policy::{Mode, Principal, Reveal, RoutePolicy};
-use crate::decide::verdict::{Refusal, RefusalKind};
+use crate::decide::verdict::{Refusal, RefusalKind, say};
 use crate::identify::resource_id::ResourceId;
+use crate::ledger::names::UnderWay;
 use crate::report::journal::Conflict;
 use crate::request::version_tag::{ResourceKey, VersionTag};
 
@@ -30,6 +32,8 @@ pub struct Ask {
     pub target: Target,
     /// Its client.
     pub peer: Option<SocketAddr>,
+    /// How long it and its exchanges with the origin may take.
+    pub bounds: Bounds,
     /// Counts it as in flight.
     pub in_flight: Arc<InFlight>,
 }
@@ -48,6 +52,21 @@ impl Ask {
         &self.route.route.policy
     }
 
+    /// A resource of its route's upstream.
+    pub fn named(&self, id: ResourceId) -> Named {
+        Named { key: self.gateway.ledger.key(&self.live.names, &self.policy().upstream, &id), id }
+    }
+
+    /// R14: whether a write to it can be judged by the names that the request began with.
+    ///
+    /// # Errors
+    /// The refusal, if not.
+    pub fn in_force(&self, under_way: &UnderWay, id: &ResourceId) -> Result<(), Refusal> {
+        under_way
+            .admits(&self.live.names, &self.policy().upstream, id.as_str())
+            .map_err(|_| say::names_changed())
+    }
+
     /// What the origin is called where its client does not say.
     pub fn own_host(&self) -> Option<&str> {
         self.route.route.upstream.servers.first().map(|server| &**server)
@@ -61,6 +80,7 @@ impl Ask {
         refusal: &Refusal,
     ) -> Response<AnswerBody> {
         self.note_conflict(fields, resource, refusal);
+        self.route.metrics.refused(refusal.kind.name());
         let current = resource
             .filter(|_| self.policy().reveal == Reveal::CurrentTag)
             .filter(|_| refusal.kind == RefusalKind::PreconditionFailed)

@@ -2,22 +2,25 @@
 //! credentials.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::request::Parts;
 use http::uri::{InvalidUri, PathAndQuery};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version, header};
 
 use super::ask::Ask;
-use super::body::{OriginBody, OutgoingBody};
+use super::body::OriginBody;
 use super::fields::{RequestEdit, to_origin};
 use super::noted::SharedNoted;
 use super::origin::exchange::{NoAnswer, exchange};
 use super::origin::pool::Pool;
+use super::outgoing::OutgoingBody;
+use super::patience::Bounds;
 use super::representation::{date, last_modified};
 use crate::decide::claim::Shown;
 use crate::decide::outcome::WriteEnd;
 use crate::identify::query;
+use crate::report::limits_hit::Limit;
 use crate::request::method::{OVERRIDE_FIELDS, OVERRIDE_PARAMETER};
 use crate::request::preconditions::CONDITIONAL_FIELDS;
 
@@ -67,7 +70,20 @@ pub async fn look(ask: &Ask, parts: &Parts) -> Result<Look, NoAnswer> {
 }
 
 /// Whether the resource now reads as what was sent (`etag_on_put = "verified"`).
+///
+/// The origin has `response_timeout` for all of it, its body too: the write's permit is held meanwhile.
 pub async fn reads_back(ask: &Ask, parts: &Parts, sent: &SharedNoted) -> bool {
+    let at_most = ask.route.pool.upstream().response_timeout;
+    match tokio::time::timeout(at_most, read_back(ask, parts, sent)).await {
+        Ok(same) => same,
+        Err(_) => {
+            ask.bounds.hits.hit(Limit::ResponseTime);
+            false
+        }
+    }
+}
+
+async fn read_back(ask: &Ask, parts: &Parts, sent: &SharedNoted) -> bool {
     let Ok(answer) = send(ask, parts, Method::GET).await else { return false };
     if answer.status() != StatusCode::OK || answer.headers().contains_key(header::CONTENT_ENCODING) {
         return false;
@@ -93,7 +109,7 @@ async fn send(ask: &Ask, parts: &Parts, method: Method) -> Result<Response<Origi
         reused: false,
         cause: error.to_string(),
     })?;
-    question.put().await
+    question.put(&ask.bounds).await
 }
 
 /// A question to the origin about a write's target, which can outlive the request that it comes from.
@@ -102,7 +118,6 @@ pub struct Question {
     target: PathAndQuery,
     fields: HeaderMap,
     pool: Arc<Pool>,
-    silence: Duration,
 }
 
 impl Question {
@@ -133,7 +148,6 @@ impl Question {
             target: without_override(&ask.target.spelled)?,
             fields: to_origin(&parts.headers, &edit),
             pool: ask.route.pool.clone(),
-            silence: ask.live.limits.body_idle_timeout,
         })
     }
 
@@ -141,10 +155,10 @@ impl Question {
     ///
     /// # Errors
     /// If the origin does not answer.
-    pub async fn put(&self) -> Result<Response<OriginBody>, NoAnswer> {
-        match exchange(&self.pool, self.request(), self.silence, false).await {
+    pub async fn put(&self, bounds: &Bounds) -> Result<Response<OriginBody>, NoAnswer> {
+        match exchange(&self.pool, self.request(), bounds, false).await {
             Err(lost) if lost.suggests_another_read() => {
-                exchange(&self.pool, self.request(), self.silence, true).await
+                exchange(&self.pool, self.request(), bounds, true).await
             }
             answered => answered,
         }

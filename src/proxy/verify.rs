@@ -9,11 +9,13 @@ use std::time::{Duration, SystemTime};
 
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
+use tokio::time::Instant;
 
 use super::ask::{Ask, Named};
-use super::body::{BodyProgress, OutgoingBody};
 use super::gateway::{Gateway, LiveRoute};
 use super::noted::{Noted, SharedNoted};
+use super::outgoing::{BodyProgress, OutgoingBody};
+use super::patience::Bounds;
 use super::probe::Question;
 use crate::decide::aim;
 use crate::decide::policy::VerifyUnknown;
@@ -21,6 +23,7 @@ use crate::decide::took_effect::{Comparison, ReadBack, TookEffect, took_effect};
 use crate::decide::verdict::RefusalKind;
 use crate::ledger::permit::{Company, Look, Told};
 use crate::report::journal::Conflict;
+use crate::report::limits_hit::Limit;
 
 /// What is noted of a write's content while it is forwarded.
 pub struct Sent {
@@ -73,6 +76,7 @@ impl Sent {
             sent: self.content.clone().filter(|_| self.progress.is_sent()),
             at_most: ask.route.route.body_limit,
             within: ask.route.route.upstream.response_timeout,
+            bounds: ask.bounds.clone(),
         };
         let kind = RefusalKind::OutcomeUnknown.name();
         let entry = ask.conflict(&parts.headers, Some(named), kind, status);
@@ -112,19 +116,26 @@ struct Looking {
     sent: Option<SharedNoted>,
     at_most: usize,
     within: Duration,
+    bounds: Bounds,
 }
 
 impl Looking {
     async fn look(self) -> TookEffect {
         match tokio::time::timeout(self.within, self.compare()).await {
             Ok(Some(shown)) => shown,
-            // Nothing to ask, no answer, or not in time.
-            Ok(None) | Err(_) => TookEffect::Unclear,
+            // Nothing to ask, or no answer.
+            Ok(None) => TookEffect::Unclear,
+            Err(_) => {
+                self.bounds.hits.hit(Limit::ResponseTime);
+                TookEffect::Unclear
+            }
         }
     }
 
     async fn compare(&self) -> Option<TookEffect> {
-        let (head, body) = self.question.as_ref()?.put().await.ok()?.into_parts();
+        // The write's own time may be over; the look as a whole has one that is shorter than this.
+        let bounds = Bounds { until: Instant::now() + 2 * self.within, ..self.bounds.clone() };
+        let (head, body) = self.question.as_ref()?.put(&bounds).await.ok()?.into_parts();
         let fresh = match &self.sent {
             Some(sent) => sent.lock().other(self.at_most),
             None => Noted::kept_up_to(self.at_most),

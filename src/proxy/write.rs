@@ -1,20 +1,41 @@
 //! Writes to managed resources: admitted by the ledger, forwarded once, settled, then answered.
+//!
+//! # How long a permit is held at most
+//!
+//! Whatever a client or an origin does, each wait between the ledger's `begin` and the settlement ends:
+//!
+//! | wait, in its order | bound |
+//! |---|---|
+//! | for a place among the writes in flight | none: there is one, or the write is refused |
+//! | the look at the origin (`If-Match: *` and the like): HEAD, and GET after a HEAD that failed | each an exchange without a body: see [`exchange`]; once more where a connection proves to be dead |
+//! | what is left of a look's answer | nobody waits for it; it is dropped after `body_idle_timeout` |
+//! | the write itself | an exchange: `connect_timeout` for each of its steps, `upload_timeout`, `response_timeout` |
+//! | the rest of a body that was answered early | the same `upload_timeout`, from when the body began to be sent |
+//! | the read-back of `etag_on_put = "verified"`, its body too | `response_timeout` |
+//! | the settlement | none: it takes a lock and no more |
+//!
+//! The exchanges are together bounded by `request_timeout`, counted from the request's head. The settle time
+//! of a write of unknown outcome comes on top (rule R8), and the look of `verify_unknown` after it, which
+//! takes `response_timeout` at most.
 
 use std::time::{Instant, SystemTime};
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
-use super::admit::Admitted;
+use super::admit::{Admitted, give_up};
 use super::ask::{Ask, Named};
-use super::body::{AnswerBody, OriginBody, OutgoingBody};
+use super::body::{AnswerBody, OriginBody};
 use super::changes;
+use super::in_flight::InFlight;
 use super::origin::exchange::exchange;
+use super::outgoing::OutgoingBody;
 use super::outlive::{Carried, Teller};
 use super::pass::{log_no_answer, onward, to_answer, unanswered};
 use super::probe;
 use super::refuse::refuse;
 use super::representation::variant;
+use super::unjudged::Unjudged;
 use super::verify::Sent;
 use crate::decide::claim::{Claim, judge_shown};
 use crate::decide::outcome::{WriteEnd, WriteOutcome, outcome};
@@ -35,6 +56,7 @@ pub async fn forward(
     parts: Parts,
     body: OutgoingBody,
     admitted: Admitted,
+    forwarding: InFlight,
 ) -> Answered {
     let statuses = ask.policy().statuses;
     let abandoned = unheard(&ask, WriteEnd::Abandoned, &admitted.claim);
@@ -45,7 +67,12 @@ pub async fn forward(
         ask.method.clone(),
         named.id.to_string(),
     );
-    let answered = teller.outlive(carry(ask, named, effect, parts, body, admitted)).await;
+    let work = async move {
+        let carried = carry(ask, named, effect, parts, body, admitted).await;
+        drop(forwarding);
+        carried
+    };
+    let answered = teller.outlive(work).await;
     answered.unwrap_or_else(|| (refuse(&abandoned, statuses, &path, None), "unknown"))
 }
 
@@ -57,7 +84,7 @@ async fn carry(
     mut body: OutgoingBody,
     admitted: Admitted,
 ) -> Carried {
-    let Admitted { mut permit, claim, .. } = admitted;
+    let Admitted { permit, claim, .. } = admitted;
     if claim.probe.is_needed() {
         let shown = show(&ask, &named, &parts, effect, &claim).await;
         match shown {
@@ -66,9 +93,7 @@ async fn carry(
                 ask.note_conflict(&parts.headers, Some(&named), &refusal);
             }
             Err(refusal) => {
-                if let Some(permit) = permit.take() {
-                    permit.settle(WriteOutcome::NotApplied).await;
-                }
+                give_up(permit).await;
                 let outcome = if refusal.kind.is_conflict() { "refused" } else { "unreachable" };
                 let answered = (ask.refuse(&parts.headers, Some(&named), &refusal), outcome);
                 return Carried { answered, outcome: None };
@@ -82,7 +107,7 @@ async fn carry(
     }
     let request = onward(&ask, &parts, &CONDITIONAL_FIELDS, None, body);
     let sent_at = Instant::now();
-    let answered = exchange(&ask.route.pool, request, ask.live.limits.body_idle_timeout, false).await;
+    let answered = exchange(&ask.route.pool, request, &ask.bounds, false).await;
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
     match answered {
         Ok(answer) => settle_answered(&ask, &named, &parts, answer, permit, &claim, &sent).await,
@@ -130,7 +155,7 @@ async fn settle_answered(
     named: &Named,
     parts: &Parts,
     answer: Response<OriginBody>,
-    permit: Option<WritePermit>,
+    permit: Result<WritePermit, Unjudged>,
     claim: &Claim,
     sent: &Sent,
 ) -> Carried {
@@ -138,8 +163,8 @@ async fn settle_answered(
     let mut ended = outcome(WriteEnd::Answered(status), ask.policy());
     if ended == WriteOutcome::Applied {
         // An origin may answer before it has read the whole body: it can still be applying it.
-        answer.body().request_progress().over().await;
-        if !answer.body().request_is_sent() {
+        let over = answer.body().request_progress().over(&ask.bounds.hits).await;
+        if over.is_err() || !answer.body().request_is_sent() {
             ended = outcome(WriteEnd::RequestIncomplete, ask.policy());
         }
     }
@@ -151,7 +176,7 @@ async fn settle_answered(
             None => true,
         };
     if ended == WriteOutcome::Applied
-        && let Some(permit) = &permit
+        && let Ok(permit) = &permit
     {
         changes::touch_named_by(ask, answer.headers(), status, permit);
     }
@@ -189,15 +214,22 @@ fn answers_with_tag(ask: &Ask, status: StatusCode, claim: &Claim) -> bool {
 async fn settle(
     ask: &Ask,
     named: &Named,
-    permit: Option<WritePermit>,
+    permit: Result<WritePermit, Unjudged>,
     ended: WriteOutcome,
     look: impl FnOnce() -> Option<Look>,
 ) -> Option<Settlement> {
-    let Some(mut permit) = permit else {
-        if ended != WriteOutcome::NotApplied {
-            ask.gateway.ledger.touch_now(named.key, ask.route.route.upstream.read_lag);
+    let mut permit = match permit {
+        Ok(permit) => permit,
+        Err(unjudged) => {
+            if ended != WriteOutcome::NotApplied {
+                ask.gateway.ledger.touch_now(named.key, ask.route.route.upstream.read_lag);
+            }
+            match ended {
+                WriteOutcome::Applied | WriteOutcome::NotApplied => unjudged.ended(),
+                WriteOutcome::Unknown(_) => drop(unjudged),
+            }
+            return None;
         }
-        return None;
     };
     if matches!(ended, WriteOutcome::Unknown(_))
         && let Some(look) = look()

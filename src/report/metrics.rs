@@ -9,6 +9,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::limits_hit::LimitsHit;
 use super::names;
 use crate::decide::outcome::WriteOutcome;
 use crate::decide::took_effect::TookEffect;
@@ -18,6 +19,7 @@ pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     conflicts: IntCounterVec,
+    refusals: IntCounterVec,
     overrides: IntCounterVec,
     unknown_outcomes: IntCounterVec,
     verified: IntCounterVec,
@@ -40,8 +42,12 @@ pub struct Metrics {
     pub client_connections: IntGauge,
     /// Client connections closed because of the limit.
     pub client_connections_refused: IntCounter,
+    /// Limits that were hit.
+    pub limits: LimitsHit,
     /// Requests in flight.
     pub requests_in_flight: IntGauge,
+    /// Writes being forwarded.
+    pub writes_forwarding: IntGauge,
     /// Whether the newest configuration is in force.
     pub reload_successful: IntGauge,
     /// When the configuration in force was taken.
@@ -54,6 +60,7 @@ pub struct Metrics {
 pub struct RouteMetrics {
     requests: IntCounterVec,
     conflicts: IntCounterVec,
+    refusals: IntCounterVec,
     unknown_outcomes: IntCounterVec,
     verified: IntCounterVec,
     /// In the order of [`names::WRITE_OUTCOMES`].
@@ -129,6 +136,13 @@ impl Metrics {
                         "Conflicts by route, kind and mode: refused (enforce) or only counted (observe).",
                     ),
                     &["route", "kind", "mode"],
+                ),
+            )?,
+            refusals: add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(names::REFUSALS_TOTAL, "Refusals by route and kind."),
+                    &["route", "kind"],
                 ),
             )?,
             overrides: add(
@@ -272,7 +286,24 @@ impl Metrics {
                 r,
                 IntCounter::new(
                     names::CLIENT_CONNECTIONS_REFUSED_TOTAL,
-                    "Client connections closed at once because of limits.max_connections.",
+                    "Client connections refused because of limits.max_connections.",
+                ),
+            )?,
+            limits: LimitsHit::new(&add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(
+                        names::LIMITS_HIT_TOTAL,
+                        "Limits that clients or origins ran into, by the key that sets them.",
+                    ),
+                    &["limit"],
+                ),
+            )?),
+            writes_forwarding: add(
+                r,
+                IntGauge::new(
+                    names::WRITES_FORWARDING,
+                    "Writes that are being forwarded, without unsettled ones.",
                 ),
             )?,
             requests_in_flight: add(
@@ -325,6 +356,7 @@ impl Metrics {
                 .map(answered),
             requests: self.requests.clone(),
             conflicts: self.conflicts.clone(),
+            refusals: self.refusals.clone(),
             unknown_outcomes: self.unknown_outcomes.clone(),
             verified: self.verified.clone(),
             settled: ["applied", "not-applied", "unknown"]
@@ -400,6 +432,11 @@ impl RouteMetrics {
                 self.unknown_outcomes.with_label_values(&[&*self.route, cause.name()]).inc();
             }
         }
+    }
+
+    /// A request was refused; `kind` is the name of a kind of refusal.
+    pub fn refused(&self, kind: &'static str) {
+        self.refusals.with_label_values(&[&*self.route, kind]).inc();
     }
 }
 

@@ -19,9 +19,13 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::proxy::patience::{Pace, Paced};
+
 /// The half that hyper reads and writes.
 pub struct OriginStream {
     socket: Arc<TcpStream>,
+    /// An origin that takes nothing of what it is sent has its connection broken.
+    paced: Paced,
     open: IntGauge,
     failed: Arc<AtomicBool>,
     /// What the first write that failed failed with.
@@ -34,13 +38,15 @@ pub struct Liveness {
     failed: Arc<AtomicBool>,
 }
 
-/// Wraps a connected socket; `open` counts it while it lives.
-pub fn share(socket: TcpStream, open: IntGauge) -> (OriginStream, Liveness) {
+/// Wraps a connected socket; `open` counts it while it lives, and `pace` is what is expected of the origin
+/// while it is sent something.
+pub fn share(socket: TcpStream, open: IntGauge, pace: Arc<Pace>) -> (OriginStream, Liveness) {
     open.inc();
     let socket = Arc::new(socket);
     let failed = Arc::<AtomicBool>::default();
     let stream = OriginStream {
         socket: socket.clone(),
+        paced: Paced::new(pace),
         open,
         failed: failed.clone(),
         cause: io::ErrorKind::ConnectionReset,
@@ -65,6 +71,11 @@ impl Liveness {
     }
 }
 
+/// Whether a write failed because the origin has hung up.
+fn is_end(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
 impl OriginStream {
     fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
@@ -83,11 +94,16 @@ impl OriginStream {
             Err(error) => Err(error),
         }
     }
-}
 
-/// Whether a write failed because the origin has hung up.
-fn is_end(kind: io::ErrorKind) -> bool {
-    matches!(kind, io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+    fn write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.socket.poll_write_ready(cx))?;
+            match self.socket.try_write_vectored(slices) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
 }
 
 impl Drop for OriginStream {
@@ -126,20 +142,17 @@ impl AsyncWrite for OriginStream {
         if self.has_failed() {
             return Poll::Ready(Ok(dropped));
         }
-        loop {
-            ready!(self.socket.poll_write_ready(cx))?;
-            match self.socket.try_write_vectored(slices) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if is_end(error.kind()) => {
-                    self.cause = error.kind();
-                    self.failed.store(true, Ordering::Release);
-                    // The read side has the last word, and has to be asked for it.
-                    cx.waker().wake_by_ref();
-                    return Poll::Ready(Ok(dropped));
-                }
-                done => return Poll::Ready(done),
-            }
+        let written = self.write(cx, slices);
+        if let Poll::Ready(Err(error)) = &written
+            && is_end(error.kind())
+        {
+            self.cause = error.kind();
+            self.failed.store(true, Ordering::Release);
+            // The read side has the last word, and has to be asked for it.
+            cx.waker().wake_by_ref();
+            return Poll::Ready(Ok(dropped));
         }
+        self.paced.taken(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
