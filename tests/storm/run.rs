@@ -1,0 +1,198 @@
+//! A storm from its first process to its verdict.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::check::{self, Checker, Findings, Remembered};
+use crate::client::connection::Lives;
+use crate::client::spelling::Resource;
+use crate::client::tally::{Group, Tally};
+use crate::client::{Client, Field};
+use crate::plan::{Faults, Guard, Plan, SETTLE};
+use crate::report;
+use crate::watch::Watch;
+use crate::weather::World;
+
+/// Gauges that are at zero when nobody is there.
+const AT_REST: [&str; 4] = [
+    "ifmatch_writes_in_flight",
+    "ifmatch_writes_waiting",
+    "ifmatch_requests_in_flight",
+    "ifmatch_client_connections",
+];
+/// How often a lost update's whole story is told.
+const STORIES: usize = 3;
+
+/// Runs a storm and tells what came of it; whether all is as it must be.
+pub fn storm(plan: &Plan) -> io::Result<bool> {
+    let seed = plan.seed.unwrap_or_else(rand::random);
+    let folder = std::env::temp_dir().join(format!("ifmatch-storm-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    eprintln!("seed {seed}; logs in {}", folder.display());
+    let field = Arc::new(Field {
+        lives: Lives::default(),
+        resources: (0..plan.resources.max(1)).map(Resource::nth).collect(),
+        guarded: plan.guard == Guard::On,
+        over: AtomicBool::new(false),
+        acknowledged: AtomicU64::new(0),
+    });
+    let mut world = World::start(plan, folder.clone(), binary(plan)?, seed, field.clone())?;
+    let began = Instant::now();
+    let clients = start_clients(plan, seed, &folder, &field)?;
+    let mut watch = Watch::default();
+    blow(plan, &mut world, &mut watch)?;
+    world.calm()?;
+    field.over.store(true, Ordering::Relaxed);
+    let mut tally = join(clients)?;
+    let seconds = began.elapsed().as_secs();
+    let tried = look_afterwards(plan, seed, &folder, &field, &mut world)?;
+    tally.add(tried);
+    world.end()?;
+
+    let remembered = Remembered {
+        acknowledged: std::mem::take(&mut tally.acknowledged),
+        with_dead_tags: std::mem::take(&mut tally.with_dead_tags),
+    };
+    let findings = Checker::check_folder(&folder, world.account.origin_lives, &remembered)?;
+    let trend = watch.trend().filter(|_| plan.faults == Faults::NoRestarts);
+    let wrong = report::wrong(plan, &findings, &tally, &world.account, trend);
+    report::print(plan, seed, seconds, &findings, &tally, &world.account, &remembered, trend);
+    tell_stories(plan, &folder, &findings, world.account.origin_lives)?;
+    for what in &wrong {
+        println!("WRONG: {what}");
+    }
+    let good = wrong.is_empty();
+    println!("\n{} (seed {seed})", if good { "The storm is over, and all is as it must be." } else { "FAILED" });
+    if good && !plan.keep {
+        fs::remove_dir_all(&folder)?;
+    } else {
+        println!("Logs: {}", folder.display());
+    }
+    Ok(good)
+}
+
+fn binary(plan: &Plan) -> io::Result<PathBuf> {
+    if let Some(path) = &plan.proxy {
+        return path.canonicalize();
+    }
+    let own = std::env::current_exe()?;
+    let folder = own.parent().and_then(Path::parent);
+    let beside = folder.map(|folder| folder.join("ifmatch")).filter(|path| path.exists());
+    beside.ok_or_else(|| io::Error::other("there is no ifmatch beside this program; build it, or give --proxy"))
+}
+
+fn journal(folder: &Path, client: u32) -> PathBuf {
+    folder.join(format!("client-{client:03}.log"))
+}
+
+fn start_clients(plan: &Plan, seed: u64, folder: &Path, field: &Arc<Field>) -> io::Result<Vec<JoinHandle<Tally>>> {
+    (0..plan.clients)
+        .map(|number| {
+            let journal = File::create(journal(folder, number))?;
+            let client = Client::new(number, seed, field.clone(), journal);
+            Ok(std::thread::spawn(move || client.run()))
+        })
+        .collect()
+}
+
+fn join(clients: Vec<JoinHandle<Tally>>) -> io::Result<Tally> {
+    let mut all = Tally::default();
+    for client in clients {
+        all.add(client.join().map_err(|_| io::Error::other("a client panicked"))?);
+    }
+    Ok(all)
+}
+
+/// The storm itself: the weather changes until its time is over, or until the last kill.
+fn blow(plan: &Plan, world: &mut World, watch: &mut Watch) -> io::Result<()> {
+    let began = Instant::now();
+    let mut next_event = began + world.calm_for();
+    let mut next_look = began;
+    let mut next_line = began + Duration::from_secs(10);
+    loop {
+        let now = Instant::now();
+        let over = match plan.faults {
+            Faults::Kill => world.account.event_count("proxy: kill -9") >= u64::from(plan.kills),
+            Faults::All | Faults::NoRestarts => now - began >= Duration::from_secs(plan.seconds),
+        };
+        if over {
+            return Ok(());
+        }
+        if now >= next_event {
+            world.change()?;
+            next_event = Instant::now() + world.calm_for();
+        }
+        if now >= next_look && plan.faults == Faults::NoRestarts {
+            if let Some(proxy) = world.proxy() {
+                watch.look(proxy.pid())?;
+            }
+            next_look = now + Duration::from_secs(1);
+        }
+        if now >= next_line {
+            eprintln!("{:>6}s {}", (now - began).as_secs(), world.progress());
+            next_line = now + Duration::from_secs(10);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// After the storm: every resource can be written again, and nothing is held any more.
+fn look_afterwards(
+    plan: &Plan,
+    seed: u64,
+    folder: &Path,
+    field: &Arc<Field>,
+    world: &mut World,
+) -> io::Result<Tally> {
+    std::thread::sleep(SETTLE + SETTLE / 2);
+    let journal = File::create(journal(folder, plan.clients))?;
+    let mut client = Client::new(plan.clients, seed, field.clone(), journal);
+    client.well_behaved = true;
+    for (at, resource) in field.resources.iter().enumerate() {
+        if !client.write_at_last(at, 100) {
+            world.account.broken.push(format!("{} cannot be written after the storm", resource.name()));
+        }
+    }
+    let tally = std::mem::take(&mut client.tally);
+    drop(client);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let metrics = world.proxy().and_then(|proxy| proxy.metrics());
+        let held: Vec<String> = AT_REST
+            .iter()
+            .map(|gauge| (gauge, metrics.as_ref().map_or(f64::NAN, |metrics| metrics.sum(gauge))))
+            .filter(|(_, value)| *value != 0.0)
+            .map(|(gauge, value)| format!("{gauge} stays at {value} after the storm"))
+            .collect();
+        if held.is_empty() {
+            break;
+        }
+        if Instant::now() > deadline {
+            world.account.broken.extend(held);
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(tally)
+}
+
+fn tell_stories(plan: &Plan, folder: &Path, findings: &Findings, origin_lives: u32) -> io::Result<()> {
+    if plan.guard == Guard::Off {
+        return Ok(());
+    }
+    let journals: Vec<PathBuf> = (0..=plan.clients).map(|client| journal(folder, client)).collect();
+    for loss in findings.lost.iter().take(STORIES) {
+        println!("{}", check::tell(folder, origin_lives, &journals, loss)?);
+    }
+    Ok(())
+}
+
+/// Requests of every kind.
+pub fn operations(tally: &Tally) -> u64 {
+    tally.sum(Group::Sent)
+}

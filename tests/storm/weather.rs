@@ -1,0 +1,322 @@
+//! What happens to the processes while the clients work: each event, and when, is drawn from the seed.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+
+use crate::client::Field;
+use crate::client::connection::Life;
+use crate::config::{self, Look};
+use crate::plan::{DRAIN, Faults, Plan};
+use crate::processes::{Origin, Proxy, fixed_port, signal};
+
+/// Time for a proxy to end after its drain: saving a ledger, and a machine that is busy.
+const ENDING: Duration = Duration::from_secs(20);
+/// What a ledger holds in some lives, so that it forgets all the time; and in others.
+const SIZES: [u32; 4] = [4, 64, 1_000_000, 1_000_000];
+
+/// The processes of a storm.
+pub struct World {
+    plan: Plan,
+    folder: PathBuf,
+    binary: PathBuf,
+    seed: u64,
+    chance: StdRng,
+    port: u16,
+    look: Look,
+    field: Arc<Field>,
+    origin: Option<Origin>,
+    proxy: Option<Proxy>,
+    life: Life,
+    pub account: Account,
+}
+
+/// What happened, and what was found on the way.
+#[derive(Default)]
+pub struct Account {
+    pub origin_lives: u32,
+    pub proxy_lives: u32,
+    pub carried_on: u32,
+    pub events: BTreeMap<&'static str, u64>,
+    /// Writes of unknown outcome by cause, over all lives of the proxy.
+    pub unknown: BTreeMap<String, u64>,
+    pub evictions: f64,
+    /// What the proxy logged as errors.
+    pub errors: BTreeMap<String, u64>,
+    pub broken: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    OriginKilled,
+    OriginFrozen,
+    ProxyKilled,
+    ProxyStopped,
+    ProxyStoppedAndKilled,
+    ProxyFrozen,
+    Reload,
+    BadReload,
+}
+
+impl Event {
+    fn name(self) -> &'static str {
+        match self {
+            Event::OriginKilled => "origin: kill -9, restarted",
+            Event::OriginFrozen => "origin: stands still for a moment",
+            Event::ProxyKilled => "proxy: kill -9, restarted",
+            Event::ProxyStopped => "proxy: SIGTERM under load, restarted",
+            Event::ProxyStoppedAndKilled => "proxy: SIGTERM, kill -9 on the way, restarted",
+            Event::ProxyFrozen => "proxy: stands still",
+            Event::Reload => "proxy: reload",
+            Event::BadReload => "proxy: reload of a text with a mistake",
+        }
+    }
+
+    fn draw(faults: Faults, chance: &mut StdRng) -> Self {
+        let choice: &[Event] = match faults {
+            Faults::All => &[
+                Event::OriginKilled,
+                Event::OriginKilled,
+                Event::OriginFrozen,
+                Event::ProxyKilled,
+                Event::ProxyStopped,
+                Event::ProxyStopped,
+                Event::ProxyStoppedAndKilled,
+                Event::ProxyFrozen,
+                Event::Reload,
+                Event::Reload,
+                Event::BadReload,
+            ],
+            Faults::NoRestarts => {
+                &[Event::OriginKilled, Event::OriginFrozen, Event::ProxyFrozen, Event::Reload, Event::BadReload]
+            }
+            Faults::Kill => &[Event::ProxyKilled],
+        };
+        *choice.choose(chance).unwrap_or(&Event::Reload)
+    }
+}
+
+impl World {
+    /// Starts the first life of each process.
+    pub fn start(plan: &Plan, folder: PathBuf, binary: PathBuf, seed: u64, field: Arc<Field>) -> io::Result<Self> {
+        let port = fixed_port(seed)?;
+        let mut world = World {
+            plan: plan.clone(),
+            folder,
+            binary,
+            seed,
+            chance: StdRng::seed_from_u64(seed ^ 0x57_0F_4D),
+            port,
+            look: Look::default(),
+            field,
+            origin: None,
+            proxy: None,
+            life: Life { number: 0, address: ([127, 0, 0, 1], port).into(), fresh_since: 0 },
+            account: Account::default(),
+        };
+        world.start_origin()?;
+        world.write_config(Some(1_000_000))?;
+        world.start_proxy()?;
+        Ok(world)
+    }
+
+    pub fn proxy(&mut self) -> Option<&mut Proxy> {
+        self.proxy.as_mut()
+    }
+
+    /// How long the weather stays as it is.
+    pub fn calm_for(&mut self) -> Duration {
+        let longest = match self.plan.faults {
+            Faults::Kill => 3_000,
+            Faults::All | Faults::NoRestarts => 2_500,
+        };
+        Duration::from_millis(self.chance.random_range(100..longest))
+    }
+
+    /// Lets something happen.
+    pub fn change(&mut self) -> io::Result<()> {
+        self.notice_end()?;
+        let event = Event::draw(self.plan.faults, &mut self.chance);
+        *self.account.events.entry(event.name()).or_default() += 1;
+        match event {
+            Event::OriginKilled => {
+                if let Some(origin) = self.origin.take() {
+                    origin.kill()?;
+                }
+                self.wait(0..300);
+                self.start_origin()
+            }
+            // Short beside what settle leaves beyond the origin's own limit.
+            Event::OriginFrozen => self.freeze(self.origin.as_ref().map(Origin::pid), 20..150),
+            Event::ProxyFrozen => self.freeze(self.proxy.as_ref().map(Proxy::pid), 50..1_500),
+            Event::ProxyKilled => {
+                self.end_proxy(|proxy| proxy.signal("KILL"), None)?;
+                self.restart_proxy()
+            }
+            Event::ProxyStopped => {
+                self.end_proxy(|proxy| proxy.signal("TERM"), Some(DRAIN + ENDING))?;
+                self.restart_proxy()
+            }
+            Event::ProxyStoppedAndKilled => {
+                let soon = Duration::from_millis(self.chance.random_range(0..500));
+                let both = |proxy: &mut Proxy| {
+                    proxy.signal("TERM")?;
+                    std::thread::sleep(soon);
+                    // It may have ended already, and saved its ledger.
+                    if proxy.has_ended()?.is_none() { proxy.signal("KILL") } else { Ok(()) }
+                };
+                self.end_proxy(both, None)?;
+                self.restart_proxy()
+            }
+            Event::Reload => self.reload(),
+            Event::BadReload => self.reload_badly(),
+        }
+    }
+
+    /// No more trouble from here on.
+    pub fn calm(&mut self) -> io::Result<()> {
+        self.notice_end()?;
+        self.origin.as_mut().map_or(Ok(()), Origin::calm)
+    }
+
+    /// Ends the last life of the proxy, which is to end well.
+    pub fn end(&mut self) -> io::Result<()> {
+        self.end_proxy(|proxy| proxy.signal("TERM"), Some(DRAIN + ENDING))?;
+        if let Some(origin) = self.origin.take() {
+            origin.kill()?;
+        }
+        Ok(())
+    }
+
+    fn start_origin(&mut self) -> io::Result<()> {
+        self.origin = Some(Origin::start(self.port, &self.folder, self.account.origin_lives, self.seed)?);
+        self.account.origin_lives += 1;
+        Ok(())
+    }
+
+    fn start_proxy(&mut self) -> io::Result<()> {
+        let number = self.account.proxy_lives;
+        let log = self.folder.join(format!("proxy-{number:05}.log"));
+        let proxy = Proxy::start(&self.binary, &self.folder.join("ifmatch.toml"), log)?;
+        let fresh_since = if proxy.carries_on { self.life.fresh_since } else { number };
+        self.life = Life { number, address: proxy.public, fresh_since };
+        self.account.carried_on += u32::from(proxy.carries_on);
+        self.account.proxy_lives += 1;
+        self.field.lives.tell(Some(self.life));
+        self.proxy = Some(proxy);
+        Ok(())
+    }
+
+    fn restart_proxy(&mut self) -> io::Result<()> {
+        self.write_config(None)?;
+        self.start_proxy()
+    }
+
+    /// Ends a life of the proxy. One that is told to stop has to end well, within its time.
+    fn end_proxy(
+        &mut self,
+        how: impl FnOnce(&mut Proxy) -> io::Result<()>,
+        well_within: Option<Duration>,
+    ) -> io::Result<()> {
+        self.field.lives.tell(None);
+        let Some(mut proxy) = self.proxy.take() else { return Ok(()) };
+        self.account.take_leave_of(&proxy);
+        how(&mut proxy)?;
+        let number = self.life.number;
+        let ended = proxy.await_end(well_within.unwrap_or(ENDING))?;
+        if well_within.is_some() && !ended.is_some_and(|status| status.success()) {
+            self.account.broken.push(format!("life {number} of the proxy was told to stop, and ended with {ended:?}"));
+        }
+        self.account.hear(&proxy);
+        Ok(())
+    }
+
+    /// A proxy never ends by itself.
+    fn notice_end(&mut self) -> io::Result<()> {
+        let Some(ended) = self.proxy.as_mut().map_or(Ok(None), Proxy::has_ended)? else { return Ok(()) };
+        let number = self.life.number;
+        self.account.broken.push(format!("life {number} of the proxy ended by itself: {ended}"));
+        self.end_proxy(|_| Ok(()), None)?;
+        self.restart_proxy()
+    }
+
+    fn reload(&mut self) -> io::Result<()> {
+        self.look.access_log = self.chance.random_bool(0.2);
+        self.look.extra_route = !self.look.extra_route;
+        self.look.renamed = self.plan.rename && self.chance.random_bool(0.5);
+        self.write_config(None)?;
+        self.hang_up()
+    }
+
+    fn reload_badly(&mut self) -> io::Result<()> {
+        let bad = *["listen = 7\n", "[[routes]]\nname = \"x\"\n", "\u{0}"].choose(&mut self.chance).unwrap_or(&"");
+        config::replace(&self.folder.join("ifmatch.toml"), bad)?;
+        self.hang_up()?;
+        self.wait(50..200);
+        self.write_config(None)
+    }
+
+    fn hang_up(&mut self) -> io::Result<()> {
+        self.proxy.as_ref().map_or(Ok(()), |proxy| proxy.signal("HUP"))
+    }
+
+    fn write_config(&mut self, size: Option<u32>) -> io::Result<()> {
+        let drawn = *SIZES.choose(&mut self.chance).unwrap_or(&4);
+        let size = self.plan.max_resources.or(size).unwrap_or(drawn);
+        let text = config::text(self.plan.guard, self.port, &self.folder, size, self.look);
+        config::replace(&self.folder.join("ifmatch.toml"), &text)
+    }
+
+    fn freeze(&mut self, pid: Option<u32>, millis: std::ops::Range<u64>) -> io::Result<()> {
+        let Some(pid) = pid else { return Ok(()) };
+        signal(pid, "STOP")?;
+        self.wait(millis);
+        signal(pid, "CONT")
+    }
+
+    fn wait(&mut self, millis: std::ops::Range<u64>) {
+        std::thread::sleep(Duration::from_millis(self.chance.random_range(millis)));
+    }
+
+    /// How many of its kind were acknowledged so far, for a line about the progress.
+    pub fn progress(&self) -> String {
+        format!(
+            "{} writes acknowledged, {} lives of the proxy, {} of the origin",
+            self.field.acknowledged.load(Ordering::Relaxed),
+            self.account.proxy_lives,
+            self.account.origin_lives
+        )
+    }
+}
+
+impl Account {
+    /// The last look at the counters of a life that is about to end.
+    fn take_leave_of(&mut self, proxy: &Proxy) {
+        let Some(metrics) = proxy.metrics() else { return };
+        for (labels, count) in metrics.series("ifmatch_unknown_outcomes_total") {
+            let cause = labels.split("cause=\"").nth(1).and_then(|rest| rest.split('"').next());
+            // Counters are whole numbers.
+            *self.unknown.entry(cause.unwrap_or("?").to_owned()).or_default() += count.round() as u64;
+        }
+        self.evictions += metrics.sum("ifmatch_ledger_evictions_total");
+    }
+
+    fn hear(&mut self, proxy: &Proxy) {
+        for (error, count) in proxy.told().errors {
+            if !error.starts_with("the configuration is refused") {
+                *self.errors.entry(error).or_default() += count;
+            }
+        }
+    }
+
+    pub fn event_count(&self, part: &str) -> u64 {
+        self.events.iter().filter(|(name, _)| name.contains(part)).map(|(_, count)| count).sum()
+    }
+}
