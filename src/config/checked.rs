@@ -84,6 +84,8 @@ pub struct Ledger {
     pub state_file: Option<PathBuf>,
     /// How long a write of unknown outcome may still be applied.
     pub settle: Duration,
+    /// How long writes wait at a start without the state of an earlier life (rule R10).
+    pub start_hold: Duration,
 }
 
 /// `[upstreams.NAME]`

@@ -95,8 +95,15 @@ pub(super) fn ledger(table: &Table<'_>) -> Option<Ledger> {
     let max_resources = table.count("max_resources");
     let state_file = table.read_if_given("state_file", |value| value.parsed(file));
     let settle = table.span("settle");
+    let start_hold = table.read_if_given("start_hold", Value::span);
     store?;
-    Some(Ledger { max_resources: max_resources?, state_file: state_file?, settle: settle? })
+    let settle = settle?;
+    Some(Ledger {
+        max_resources: max_resources?,
+        state_file: state_file?,
+        settle,
+        start_hold: start_hold?.unwrap_or(settle),
+    })
 }
 
 fn file(text: &str) -> Result<PathBuf, Mistake> {

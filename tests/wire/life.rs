@@ -277,7 +277,20 @@ fn a_write_whose_client_left_is_waited_for_too() {
 fn with_a_state_file_writes_wait_out_the_settle_time_at_the_start() {
     let origin = Origin::with_item();
     let home = Home::new();
-    let proxy = home.start_unready(&origin, "3s");
+    a_start_without_a_state(&home.start_unready(&origin, "3s"));
+}
+
+/// R10 holds whether or not there was to be a file: the process before may have been killed.
+#[test]
+fn without_a_state_file_writes_wait_too() {
+    let origin = Origin::with_item();
+    let text = "[ledger]\nsettle = \"1s\"\nstart_hold = \"3s\"\n\n\
+                [[routes]]\nname = \"item\"\npath = \"/items/{id}\"\nupstream = \"origin\"\n";
+    a_start_without_a_state(&Proxy::start_unready(&with_origin(origin.address(), text)));
+}
+
+#[track_caller]
+fn a_start_without_a_state(proxy: &Proxy) {
     let tag = proxy.tag("/items/1");
     let refused = proxy.put("/items/1", &tag, "two").expect_refusal(503, "starting");
     assert!(refused.has("Retry-After"), "{refused}");
