@@ -9,10 +9,13 @@
 // A program for tests alone: nothing here is an interface.
 #![allow(missing_docs, unreachable_pub)]
 
+mod account;
 mod check;
 mod client;
 mod config;
+mod event;
 mod message;
+mod metrics;
 mod origin;
 mod plan;
 mod processes;

@@ -28,7 +28,9 @@ impl Trouble {
     pub fn name(&self) -> &'static str {
         match self {
             Trouble::Ended => "ended",
-            Trouble::Io(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            Trouble::Io(error)
+                if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
+            {
                 "timed out"
             }
             Trouble::Io(_) => "reset",
@@ -50,7 +52,8 @@ impl Head {
         let first = lines.next().unwrap_or_default().to_owned();
         let mut fields = Vec::new();
         for line in lines.filter(|line| !line.is_empty()) {
-            let (name, value) = line.split_once(':').ok_or(Trouble::Malformed("malformed: a field without a colon"))?;
+            let (name, value) =
+                line.split_once(':').ok_or(Trouble::Malformed("malformed: a field without a colon"))?;
             fields.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
         Ok(Head { first, fields })
@@ -72,7 +75,9 @@ impl Head {
         }
         match self.field("content-length") {
             None => Ok(Framing::Length(0)),
-            Some(text) => text.parse().map(Framing::Length).map_err(|_| Trouble::Malformed("malformed: a length")),
+            Some(text) => {
+                text.parse().map(Framing::Length).map_err(|_| Trouble::Malformed("malformed: a length"))
+            }
         }
     }
 }
@@ -99,7 +104,8 @@ impl Peer {
     pub fn head(&mut self) -> Result<Option<Head>, Trouble> {
         loop {
             if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
-                let text = String::from_utf8(self.take(end + 4)).map_err(|_| Trouble::Malformed("malformed: bytes"))?;
+                let text = String::from_utf8(self.take(end + 4))
+                    .map_err(|_| Trouble::Malformed("malformed: bytes"))?;
                 return Head::parse(&text).map(Some);
             }
             if !self.more()? {
@@ -131,7 +137,8 @@ impl Peer {
         loop {
             let line = self.line()?;
             let size = line.split(';').next().unwrap_or_default().trim().to_owned();
-            let size = usize::from_str_radix(&size, 16).map_err(|_| Trouble::Malformed("malformed: a chunk's size"))?;
+            let size = usize::from_str_radix(&size, 16)
+                .map_err(|_| Trouble::Malformed("malformed: a chunk's size"))?;
             if size == 0 {
                 // No trailers are sent here, but they would be skipped.
                 while !self.line()?.is_empty() {}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::message::Peer;
+use crate::metrics::Metrics;
 
 /// Nothing that a process is asked for takes this long, unless it hangs.
 const HANG: Duration = Duration::from_secs(30);
@@ -158,14 +158,9 @@ impl Proxy {
         self.told.lock().clone()
     }
 
-    /// A scrape of its metrics.
+    /// A scrape; `None` where it does not answer.
     pub fn metrics(&self) -> Option<Metrics> {
-        let stream = TcpStream::connect_timeout(&self.admin, Duration::from_secs(1)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        (&stream).write_all(b"GET /metrics HTTP/1.1\r\nHost: storm.example\r\nConnection: close\r\n\r\n").ok()?;
-        let mut peer = Peer::new(stream);
-        let head = peer.head().ok()??;
-        String::from_utf8(peer.body(&head).ok()?).ok().map(Metrics)
+        Metrics::scrape(self.admin)
     }
 }
 
@@ -203,23 +198,5 @@ fn read_log(stderr: ChildStderr, file: File, told: &Mutex<Told>, listening: &Sen
             // Nobody waits for it twice.
             drop(listening.send(json.clone()));
         }
-    }
-}
-
-/// The metrics of one moment, as text.
-pub struct Metrics(String);
-
-impl Metrics {
-    /// Every series of this name: its labels, and its value.
-    pub fn series(&self, name: &str) -> impl Iterator<Item = (&str, f64)> {
-        self.0.lines().filter_map(move |line| {
-            let rest = line.strip_prefix(name)?;
-            let (labels, value) = rest.rsplit_once(' ')?;
-            (labels.is_empty() || labels.starts_with('{')).then(|| value.parse().ok().map(|value| (labels, value)))?
-        })
-    }
-
-    pub fn sum(&self, name: &str) -> f64 {
-        self.series(name).map(|(_, value)| value).sum()
     }
 }

@@ -105,16 +105,29 @@ pub struct Applied {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// What the origin found of a resource when it began.
-    Found { resource: String, content: WriteId },
+    Found {
+        resource: String,
+        content: WriteId,
+    },
     /// A write's head came in.
-    Received { resource: String, id: WriteId, at: u64 },
+    Received {
+        resource: String,
+        id: WriteId,
+        at: u64,
+    },
     Applied(Applied),
     /// That write was applied outside of the assumption on `settle`.
-    Outside { id: WriteId },
+    Outside {
+        id: WriteId,
+    },
     /// A write's body was not the one that its author sent.
-    Damaged { id: WriteId },
+    Damaged {
+        id: WriteId,
+    },
     /// The origin did something nasty.
-    Fault { name: String },
+    Fault {
+        name: String,
+    },
 }
 
 impl fmt::Display for Record {

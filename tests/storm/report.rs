@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::account::Account;
 use crate::check::{Findings, Remembered};
 use crate::client::tally::{Group, Tally};
 use crate::plan::{Faults, Guard, Plan};
 use crate::run::operations;
 use crate::watch::Trend;
-use crate::weather::Account;
 
 /// Of a kind of trouble, no more is told than this.
 const EXAMPLES: usize = 10;
@@ -26,10 +26,10 @@ pub fn wrong(
     let broken = findings.broken.iter().take(EXAMPLES).cloned();
     match plan.guard {
         Guard::Off => {
-            // What a guard would have kept is not there to be checked.
-            wrong.extend(broken.filter(|what| !what.contains("acknowledged and never applied")));
+            wrong.extend(broken);
             if findings.lost.is_empty() {
-                wrong.push("without a guard nothing was lost: the checker, or the storm, is blind".to_owned());
+                wrong
+                    .push("without a guard nothing was lost: the checker, or the storm, is blind".to_owned());
             }
             return wrong;
         }
@@ -52,7 +52,10 @@ pub fn wrong(
     }
     let good = tally.get(Group::CarriedTag, "good: acknowledged");
     if account.carried_on >= RESTARTS_THAT_CARRY && plan.max_resources.is_none() && good == 0 {
-        wrong.push(format!("{} ledgers were carried over, and no tag was good afterwards", account.carried_on));
+        wrong.push(format!(
+            "{} ledgers were carried over, and no tag was good afterwards",
+            account.carried_on
+        ));
     }
     for (error, count) in &account.errors {
         wrong.push(format!("the proxy's log has an error, {count} times: {error}"));
@@ -83,7 +86,10 @@ pub fn print(
     row("writes that reached the origin", findings.received);
     row("writes that it applied", applied);
     row("writes acknowledged", remembered.acknowledged.len());
-    row("lives of the proxy, with the ledger of the one before", format!("{}, {}", account.proxy_lives, account.carried_on));
+    row(
+        "lives of the proxy, with the ledger of the one before",
+        format!("{}, {}", account.proxy_lives, account.carried_on),
+    );
     row("lives of the origin", account.origin_lives);
     row("entries forgotten for want of room", account.evictions);
     row("writes with dead tags alone, none of which reached the origin", remembered.with_dead_tags.len());
@@ -95,7 +101,10 @@ pub fn print(
             &format!("memory over {seconds} s, most in the 2nd and in the last quarter"),
             format!("{} KiB, {} KiB", before.resident_kib, after.resident_kib),
         );
-        row("descriptors, most in the 2nd and in the last quarter", format!("{}, {}", before.descriptors, after.descriptors));
+        row(
+            "descriptors, most in the 2nd and in the last quarter",
+            format!("{}, {}", before.descriptors, after.descriptors),
+        );
     }
     table("requests by kind", tally.of(Group::Sent));
     table("writes acknowledged by kind", tally.of(Group::Acknowledged));

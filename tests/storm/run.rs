@@ -67,7 +67,10 @@ pub fn storm(plan: &Plan) -> io::Result<bool> {
         println!("WRONG: {what}");
     }
     let good = wrong.is_empty();
-    println!("\n{} (seed {seed})", if good { "The storm is over, and all is as it must be." } else { "FAILED" });
+    println!(
+        "\n{} (seed {seed})",
+        if good { "The storm is over, and all is as it must be." } else { "FAILED" }
+    );
     if good && !plan.keep {
         fs::remove_dir_all(&folder)?;
     } else {
@@ -83,14 +86,20 @@ fn binary(plan: &Plan) -> io::Result<PathBuf> {
     let own = std::env::current_exe()?;
     let folder = own.parent().and_then(Path::parent);
     let beside = folder.map(|folder| folder.join("ifmatch")).filter(|path| path.exists());
-    beside.ok_or_else(|| io::Error::other("there is no ifmatch beside this program; build it, or give --proxy"))
+    beside
+        .ok_or_else(|| io::Error::other("there is no ifmatch beside this program; build it, or give --proxy"))
 }
 
 fn journal(folder: &Path, client: u32) -> PathBuf {
     folder.join(format!("client-{client:03}.log"))
 }
 
-fn start_clients(plan: &Plan, seed: u64, folder: &Path, field: &Arc<Field>) -> io::Result<Vec<JoinHandle<Tally>>> {
+fn start_clients(
+    plan: &Plan,
+    seed: u64,
+    folder: &Path,
+    field: &Arc<Field>,
+) -> io::Result<Vec<JoinHandle<Tally>>> {
     (0..plan.clients)
         .map(|number| {
             let journal = File::create(journal(folder, number))?;
@@ -163,11 +172,11 @@ fn look_afterwards(
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         let metrics = world.proxy().and_then(|proxy| proxy.metrics());
+        let value = |gauge| metrics.as_ref().and_then(|metrics| metrics.sum(gauge));
         let held: Vec<String> = AT_REST
             .iter()
-            .map(|gauge| (gauge, metrics.as_ref().map_or(f64::NAN, |metrics| metrics.sum(gauge))))
-            .filter(|(_, value)| *value != 0.0)
-            .map(|(gauge, value)| format!("{gauge} stays at {value} after the storm"))
+            .filter(|gauge| value(gauge) != Some(0.0))
+            .map(|gauge| format!("{gauge} is {:?} after the storm, and stays so", value(gauge)))
             .collect();
         if held.is_empty() {
             break;

@@ -1,6 +1,5 @@
 //! What happens to the processes while the clients work: each event, and when, is drawn from the seed.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,9 +10,11 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
+use crate::account::Account;
 use crate::client::Field;
 use crate::client::connection::Life;
 use crate::config::{self, Look};
+use crate::event::Event;
 use crate::plan::{DRAIN, Faults, Plan};
 use crate::processes::{Origin, Proxy, fixed_port, signal};
 
@@ -38,74 +39,15 @@ pub struct World {
     pub account: Account,
 }
 
-/// What happened, and what was found on the way.
-#[derive(Default)]
-pub struct Account {
-    pub origin_lives: u32,
-    pub proxy_lives: u32,
-    pub carried_on: u32,
-    pub events: BTreeMap<&'static str, u64>,
-    /// Writes of unknown outcome by cause, over all lives of the proxy.
-    pub unknown: BTreeMap<String, u64>,
-    pub evictions: f64,
-    /// What the proxy logged as errors.
-    pub errors: BTreeMap<String, u64>,
-    pub broken: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Event {
-    OriginKilled,
-    OriginFrozen,
-    ProxyKilled,
-    ProxyStopped,
-    ProxyStoppedAndKilled,
-    ProxyFrozen,
-    Reload,
-    BadReload,
-}
-
-impl Event {
-    fn name(self) -> &'static str {
-        match self {
-            Event::OriginKilled => "origin: kill -9, restarted",
-            Event::OriginFrozen => "origin: stands still for a moment",
-            Event::ProxyKilled => "proxy: kill -9, restarted",
-            Event::ProxyStopped => "proxy: SIGTERM under load, restarted",
-            Event::ProxyStoppedAndKilled => "proxy: SIGTERM, kill -9 on the way, restarted",
-            Event::ProxyFrozen => "proxy: stands still",
-            Event::Reload => "proxy: reload",
-            Event::BadReload => "proxy: reload of a text with a mistake",
-        }
-    }
-
-    fn draw(faults: Faults, chance: &mut StdRng) -> Self {
-        let choice: &[Event] = match faults {
-            Faults::All => &[
-                Event::OriginKilled,
-                Event::OriginKilled,
-                Event::OriginFrozen,
-                Event::ProxyKilled,
-                Event::ProxyStopped,
-                Event::ProxyStopped,
-                Event::ProxyStoppedAndKilled,
-                Event::ProxyFrozen,
-                Event::Reload,
-                Event::Reload,
-                Event::BadReload,
-            ],
-            Faults::NoRestarts => {
-                &[Event::OriginKilled, Event::OriginFrozen, Event::ProxyFrozen, Event::Reload, Event::BadReload]
-            }
-            Faults::Kill => &[Event::ProxyKilled],
-        };
-        *choice.choose(chance).unwrap_or(&Event::Reload)
-    }
-}
-
 impl World {
     /// Starts the first life of each process.
-    pub fn start(plan: &Plan, folder: PathBuf, binary: PathBuf, seed: u64, field: Arc<Field>) -> io::Result<Self> {
+    pub fn start(
+        plan: &Plan,
+        folder: PathBuf,
+        binary: PathBuf,
+        seed: u64,
+        field: Arc<Field>,
+    ) -> io::Result<Self> {
         let port = fixed_port(seed)?;
         let mut world = World {
             plan: plan.clone(),
@@ -232,7 +174,9 @@ impl World {
         let number = self.life.number;
         let ended = proxy.await_end(well_within.unwrap_or(ENDING))?;
         if well_within.is_some() && !ended.is_some_and(|status| status.success()) {
-            self.account.broken.push(format!("life {number} of the proxy was told to stop, and ended with {ended:?}"));
+            self.account
+                .broken
+                .push(format!("life {number} of the proxy was told to stop, and ended with {ended:?}"));
         }
         self.account.hear(&proxy);
         Ok(())
@@ -256,7 +200,8 @@ impl World {
     }
 
     fn reload_badly(&mut self) -> io::Result<()> {
-        let bad = *["listen = 7\n", "[[routes]]\nname = \"x\"\n", "\u{0}"].choose(&mut self.chance).unwrap_or(&"");
+        let bad =
+            *["listen = 7\n", "[[routes]]\nname = \"x\"\n", "\u{0}"].choose(&mut self.chance).unwrap_or(&"");
         config::replace(&self.folder.join("ifmatch.toml"), bad)?;
         self.hang_up()?;
         self.wait(50..200);
@@ -293,30 +238,5 @@ impl World {
             self.account.proxy_lives,
             self.account.origin_lives
         )
-    }
-}
-
-impl Account {
-    /// The last look at the counters of a life that is about to end.
-    fn take_leave_of(&mut self, proxy: &Proxy) {
-        let Some(metrics) = proxy.metrics() else { return };
-        for (labels, count) in metrics.series("ifmatch_unknown_outcomes_total") {
-            let cause = labels.split("cause=\"").nth(1).and_then(|rest| rest.split('"').next());
-            // Counters are whole numbers.
-            *self.unknown.entry(cause.unwrap_or("?").to_owned()).or_default() += count.round() as u64;
-        }
-        self.evictions += metrics.sum("ifmatch_ledger_evictions_total");
-    }
-
-    fn hear(&mut self, proxy: &Proxy) {
-        for (error, count) in proxy.told().errors {
-            if !error.starts_with("the configuration is refused") {
-                *self.errors.entry(error).or_default() += count;
-            }
-        }
-    }
-
-    pub fn event_count(&self, part: &str) -> u64 {
-        self.events.iter().filter(|(name, _)| name.contains(part)).map(|(_, count)| count).sum()
     }
 }

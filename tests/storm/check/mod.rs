@@ -74,7 +74,6 @@ impl Checker {
         Ok(checker.judge(remembered))
     }
 
-
     pub fn line(&mut self, line: &str) {
         match Record::parse(line) {
             Some(record) => self.record(record),
@@ -103,7 +102,9 @@ impl Checker {
                 self.findings.outside += 1;
                 self.outside.insert(id);
             }
-            Record::Damaged { id } => self.broken(format!("the origin got another body for write {id} than was sent")),
+            Record::Damaged { id } => {
+                self.broken(format!("the origin got another body for write {id} than was sent"))
+            }
             Record::Fault { name } => *self.findings.faults.entry(name).or_default() += 1,
         }
     }
@@ -118,7 +119,9 @@ impl Checker {
         let known = self.contents.get(&applied.resource).copied().unwrap_or(ABSENT);
         if known != applied.replaced {
             let Applied { id, resource, replaced, .. } = &applied;
-            self.broken(format!("write {id} says that it replaced {replaced} in {resource}, which held {known}"));
+            self.broken(format!(
+                "write {id} says that it replaced {replaced} in {resource}, which held {known}"
+            ));
         }
         let left = if applied.kind == Kind::Delete { ABSENT } else { applied.id };
         self.contents.insert(applied.resource.clone(), left);

@@ -13,7 +13,12 @@ const BEFORE: u64 = 4_000_000;
 const AFTER: u64 = 1_000_000;
 
 /// Everything that origin and clients wrote down about the resource, in the order of time.
-pub fn tell(folder: &Path, origin_lives: u32, clients: &[std::path::PathBuf], loss: &Loss) -> io::Result<String> {
+pub fn tell(
+    folder: &Path,
+    origin_lives: u32,
+    clients: &[std::path::PathBuf],
+    loss: &Loss,
+) -> io::Result<String> {
     let Loss(Applied { resource, id, replaced, claim, at, .. }) = loss;
     let mut lines = Vec::new();
     let around = |time: u64| time + BEFORE > *at && time < at + AFTER;
@@ -23,7 +28,12 @@ pub fn tell(folder: &Path, origin_lives: u32, clients: &[std::path::PathBuf], lo
             let (of, time) = match Record::parse(&line) {
                 Some(Record::Applied(applied)) => (applied.resource, applied.at),
                 Some(Record::Received { resource, at, .. }) => (resource, at),
-                Some(Record::Found { .. } | Record::Outside { .. } | Record::Damaged { .. } | Record::Fault { .. })
+                Some(
+                    Record::Found { .. }
+                    | Record::Outside { .. }
+                    | Record::Damaged { .. }
+                    | Record::Fault { .. },
+                )
                 | None => continue,
             };
             if of == *resource && around(time) {

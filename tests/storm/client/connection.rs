@@ -112,17 +112,16 @@ impl Connection {
         manner: Manner,
         chance: &mut StdRng,
     ) -> (Outcome, bool) {
-        match self.try_exchange(head, body, manner, chance) {
-            Ok(Some((status, head, body))) => {
-                let good = body.is_ok() && !head.closes();
-                (Outcome::Answer { status, head, body }, good)
-            }
-            Ok(None) => {
+        let outcome = self.try_exchange(head, body, manner, chance).unwrap_or_else(Outcome::Lost);
+        let good = match &outcome {
+            Outcome::Answer { head, body, .. } => body.is_ok() && !head.closes(),
+            Outcome::Left => {
                 reset(&self.peer.stream);
-                (Outcome::Left, false)
+                false
             }
-            Err(trouble) => (Outcome::Lost(trouble), false),
-        }
+            Outcome::Lost(_) => false,
+        };
+        (outcome, good)
     }
 
     fn try_exchange(
@@ -131,23 +130,19 @@ impl Connection {
         body: &[u8],
         manner: Manner,
         chance: &mut StdRng,
-    ) -> Result<Option<(u16, Head, Result<Vec<u8>, Trouble>)>, Trouble> {
+    ) -> Result<Outcome, Trouble> {
         let sent = self.send(head, body, manner, chance);
-        if manner == Manner::LeaveInHead || manner == Manner::LeaveInBody {
-            return Ok(None);
-        }
-        if manner == Manner::LeaveWhileWaiting {
-            std::thread::sleep(Duration::from_millis(chance.random_range(0..40)));
-            return Ok(None);
+        match manner {
+            Manner::LeaveInHead | Manner::LeaveInBody => return Ok(Outcome::Left),
+            Manner::LeaveWhileWaiting => {
+                std::thread::sleep(Duration::from_millis(chance.random_range(0..40)));
+                return Ok(Outcome::Left);
+            }
+            Manner::Well | Manner::Slowly | Manner::LeaveInAnswer => {}
         }
         // Who is refused before the body is through may hear so and find the connection closed.
-        let bodiless = head.starts_with("HEAD ");
         let (status, answer) = loop {
-            let answer = match self.peer.head() {
-                Ok(Some(answer)) => answer,
-                Ok(None) => return Err(sent.err().unwrap_or(Trouble::Ended)),
-                Err(trouble) => return Err(trouble),
-            };
+            let Some(answer) = self.peer.head()? else { return Err(sent.err().unwrap_or(Trouble::Ended)) };
             let status = answer.first.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());
             match status {
                 None => return Err(Trouble::Malformed("malformed: a status line")),
@@ -156,10 +151,10 @@ impl Connection {
             }
         };
         if manner == Manner::LeaveInAnswer {
-            return Ok(None);
+            return Ok(Outcome::Left);
         }
-        let body = if bodiless || matches!(status, 204 | 304) { Ok(Vec::new()) } else { self.peer.body(&answer) };
-        Ok(Some((status, answer, body)))
+        let body = if matches!(status, 204 | 304) { Ok(Vec::new()) } else { self.peer.body(&answer) };
+        Ok(Outcome::Answer { status, head: answer, body })
     }
 
     fn send(&mut self, head: &str, body: &[u8], manner: Manner, chance: &mut StdRng) -> Result<(), Trouble> {

@@ -49,7 +49,10 @@ impl Tally {
 
     /// Everything in a group, by name.
     pub fn of(&self, group: Group) -> impl Iterator<Item = (&str, u64)> {
-        self.counts.iter().filter(move |((of, _), _)| *of == group).map(|((_, what), count)| (what.as_str(), *count))
+        self.counts
+            .iter()
+            .filter(move |((of, _), _)| *of == group)
+            .map(|((_, what), count)| (what.as_str(), *count))
     }
 
     pub fn sum(&self, group: Group) -> u64 {

@@ -67,12 +67,10 @@ impl Origin {
             let resource = canonical(target);
             let quiet = self.quiet.load(Ordering::Relaxed);
             let kept = if matches!(method, "GET" | "HEAD") {
-                let script =
-                    if quiet { Script::plain(&mut chance) } else { Script::of_read(&mut chance) };
+                let script = if quiet { Script::plain(&mut chance) } else { Script::of_read(&mut chance) };
                 self.read(&mut peer, method, &resource, script, &mut chance)
             } else {
-                let script =
-                    if quiet { Script::plain(&mut chance) } else { Script::of_write(&mut chance) };
+                let script = if quiet { Script::plain(&mut chance) } else { Script::of_write(&mut chance) };
                 let Some(write) = write_of(method, resource, &head) else { return };
                 self.write(&mut peer, &head, write, script, &mut chance)
             };
@@ -198,7 +196,8 @@ fn send(
     let plain = |status: u16, stated: usize| {
         let length = if status == 204 { String::new() } else { format!("Content-Length: {stated}\r\n") };
         let body = if bodiless { "" } else { body };
-        format!("HTTP/1.1 {status} Because\r\nContent-Type: application/json\r\n{length}\r\n{body}").into_bytes()
+        format!("HTTP/1.1 {status} Because\r\nContent-Type: application/json\r\n{length}\r\n{body}")
+            .into_bytes()
     };
     let status = if let Answer::Status(other) = script.answer { other } else { status };
     let whole = plain(status, body.len());

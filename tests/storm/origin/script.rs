@@ -109,8 +109,12 @@ impl Script {
         let not_applied = Answer::Status(*NOT_APPLIED.choose(chance).unwrap_or(&400));
         let too_long = RESPONSE_TIMEOUT + up_to(chance, 600);
         match chance.random_range(0..24) {
-            0 => Script { name: "reset before the body", reading: Reading::Head, apply: Apply::Never, ..lost },
-            1 => Script { name: "reset within the body", reading: Reading::Part, apply: Apply::Never, ..lost },
+            0 => {
+                Script { name: "reset before the body", reading: Reading::Head, apply: Apply::Never, ..lost }
+            }
+            1 => {
+                Script { name: "reset within the body", reading: Reading::Part, apply: Apply::Never, ..lost }
+            }
             2 => Script { name: "applied, then reset", ..lost },
             3 => Script { name: "reset, then applied", apply: late, ..lost },
             4 => Script { name: "closed, then applied", apply: late, then: close, ..lost },
@@ -118,7 +122,13 @@ impl Script {
             6 => Script { name: "closed within the answer", answer: Answer::Cut, then: close, ..plain },
             7 => Script { name: "body shorter than stated", answer: Answer::Short, then: close, ..plain },
             8 => Script { name: "applied, then garbage", answer: garbage, then: close, ..plain },
-            9 => Script { name: "garbage, then applied", answer: garbage, then: close, apply: late_or_never, ..plain },
+            9 => Script {
+                name: "garbage, then applied",
+                answer: garbage,
+                then: close,
+                apply: late_or_never,
+                ..plain
+            },
             10 => Script { name: "applied, answered too late", wait: too_long, ..plain },
             11 => Script {
                 name: "applied late, answered too late",
@@ -127,7 +137,9 @@ impl Script {
                 ..plain
             },
             12 => Script { name: "500 after applying", answer: Answer::Status(500), ..plain },
-            13 => Script { name: "500, not applied", answer: Answer::Status(500), apply: Apply::Never, ..plain },
+            13 => {
+                Script { name: "500, not applied", answer: Answer::Status(500), apply: Apply::Never, ..plain }
+            }
             14 => Script { name: "408 499 502 503 504 after applying", answer: gateway, ..plain },
             15 | 16 => Script {
                 name: "408 499 502 503 504, then applied or not",
@@ -151,7 +163,9 @@ impl Script {
                 ..plain
             },
             21 => Script { name: "303 after applying", answer: Answer::Status(303), ..plain },
-            22 => Script { name: "1xx and nothing else", answer: Answer::Interim, apply: late_or_never, ..lost },
+            22 => {
+                Script { name: "1xx and nothing else", answer: Answer::Interim, apply: late_or_never, ..lost }
+            }
             _ => Script { name: "read slowly", reading: Reading::Slowly, ..plain },
         }
     }
@@ -166,9 +180,16 @@ impl Script {
         let close = Then::Close(Duration::ZERO);
         match chance.random_range(0..7) {
             0 => Script { name: "read: reset", answer: Answer::Nothing, then: Then::Reset, ..plain },
-            1 => Script { name: "read: reset within the answer", answer: Answer::Cut, then: Then::Reset, ..plain },
+            1 => Script {
+                name: "read: reset within the answer",
+                answer: Answer::Cut,
+                then: Then::Reset,
+                ..plain
+            },
             2 => Script { name: "read: closed within the answer", answer: Answer::Cut, then: close, ..plain },
-            3 => Script { name: "read: body shorter than stated", answer: Answer::Short, then: close, ..plain },
+            3 => {
+                Script { name: "read: body shorter than stated", answer: Answer::Short, then: close, ..plain }
+            }
             4 => Script { name: "read: garbage", answer: garbage, then: close, ..plain },
             5 => Script {
                 name: "read: answered too late",
