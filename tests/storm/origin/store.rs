@@ -122,8 +122,8 @@ struct Beat {
 
 impl Pulse {
     const EVERY: Duration = Duration::from_millis(20);
-    /// Far less than what [`SETTLE`] leaves beyond [`APPLIES_WITHIN`].
-    const SILENCE: Duration = Duration::from_millis(250);
+    /// Together with [`APPLIES_WITHIN`] still less than [`SETTLE`].
+    const SILENCE: Duration = Duration::from_millis(400);
 
     fn start() -> Arc<Self> {
         let pulse = Arc::new(Pulse(Mutex::new(Beat { last: Instant::now(), stood_still: None })));
