@@ -132,7 +132,8 @@ fn resources(gateway: &Gateway, asked: &str) -> Response<AnswerBody> {
     }
     match aim::resource(policy, &parsed, in_target) {
         Ok(id) => {
-            let found = gateway.ledger.inspect(gateway.ledger.key(&policy.upstream, &id), route.whole);
+            let key = gateway.ledger.key(&live.names, &policy.upstream, &id);
+            let found = gateway.ledger.inspect(key, route.whole);
             let told = json!({
                 "path": target,
                 "route": policy.name,

@@ -3,6 +3,7 @@
 
 pub mod aim;
 pub mod claim;
+pub mod naming;
 pub mod outcome;
 pub mod policy;
 pub mod read;

@@ -226,6 +226,16 @@ pub mod say {
         )
     }
 
+    /// Another configuration names the resource in another way, or treats it so.
+    pub fn names_changed() -> Refusal {
+        Refusal::later(
+            RefusalKind::Starting,
+            SOON,
+            "This gateway's configuration has just changed how this resource is named or treated, and writes of \
+             before are still on their way. Try again, with a fresh read.",
+        )
+    }
+
     /// A field that cannot be read.
     pub fn malformed(field: &MalformedPrecondition) -> Refusal {
         let MalformedPrecondition { field, problem } = field;

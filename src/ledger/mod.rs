@@ -32,6 +32,7 @@
 //! | R11 state file | the last act of a process that judges no more writes, gone for good before the next one accepts any; what was occupied comes back as unsettled |
 //! | R12 one at a time | two processes with a ledger in memory each never judge writes at once |
 //! | R13 lag | where the origin's reads may lag behind its writes, reads get an older number for as long |
+//! | R14 names | what another configuration names or treats in another way is another resource: writes to it wait until those of before have ended, and what was read until then is stale |
 //!
 //! Beyond them, three modes of occupying ([`HoldMode`](crate::decide::claim::HoldMode)) keep writes apart
 //! only where a promise is at stake: a write whose author saw a state is alone on its resource; writes
@@ -41,6 +42,7 @@
 
 pub mod begin;
 pub mod memory;
+pub mod names;
 pub mod permit;
 pub mod protocol;
 pub mod snapshot;

@@ -11,8 +11,9 @@ use super::in_flight::InFlight;
 use super::refuse::refuse;
 use super::target::Target;
 use crate::decide::policy::{Mode, Principal, Reveal, RoutePolicy};
-use crate::decide::verdict::{Refusal, RefusalKind};
+use crate::decide::verdict::{Refusal, RefusalKind, say};
 use crate::identify::resource_id::ResourceId;
+use crate::ledger::names::UnderWay;
 use crate::report::journal::Conflict;
 use crate::request::version_tag::{ResourceKey, VersionTag};
 
@@ -46,6 +47,21 @@ impl Ask {
     /// Its route's policy.
     pub fn policy(&self) -> &RoutePolicy {
         &self.route.route.policy
+    }
+
+    /// A resource of its route's upstream.
+    pub fn named(&self, id: ResourceId) -> Named {
+        Named { key: self.gateway.ledger.key(&self.live.names, &self.policy().upstream, &id), id }
+    }
+
+    /// R14: whether a write to it can be judged by the names that the request began with.
+    ///
+    /// # Errors
+    /// The refusal, if not.
+    pub fn in_force(&self, under_way: &UnderWay, id: &ResourceId) -> Result<(), Refusal> {
+        under_way
+            .admits(&self.live.names, &self.policy().upstream, id.as_str())
+            .map_err(|_| say::names_changed())
     }
 
     /// What the origin is called where its client does not say.

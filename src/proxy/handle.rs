@@ -16,7 +16,8 @@ use super::form::{Form, read_form};
 use super::gateway::{Gateway, Live};
 use super::refuse::refuse;
 use super::target::Target;
-use super::{admit, pass, read, write};
+use super::unjudged::Unjudged;
+use super::{admit, changes, pass, read, write};
 use crate::decide::aim;
 use crate::decide::policy::{Mode, StatusMapping};
 use crate::decide::verdict::{Refusal, RefusalKind, say};
@@ -109,7 +110,11 @@ async fn take_way(
     if !policy.is_managed() {
         return match slips_by(&ask, &parts) {
             Some(refusal) => refused(&ask, &parts, Form::Unread(body), None, &refusal),
-            None => pass::pass(ask, parts, body).await,
+            None if ask.method.is_safe() => pass::pass(ask, parts, body, None).await,
+            None => match Unjudged::begin(&ask) {
+                Ok(unjudged) => pass::pass(ask, parts, body, Some(unjudged)).await,
+                Err(refusal) => refused(&ask, &parts, Form::Unread(body), None, &refusal),
+            },
         };
     }
     let form = match read_form(&ask, &parts, body).await {
@@ -127,41 +132,57 @@ async fn take_way(
     if effect == Effect::Neither {
         let silence = ask.live.limits.body_idle_timeout;
         return match form {
-            Form::Unread(body) => pass::pass(ask, parts, body).await,
+            Form::Unread(body) => pass::pass(ask, parts, body, None).await,
             form @ (Form::Read(_) | Form::TooLong(..)) => {
                 pass::pass_read(ask, parts, form.into_outgoing(silence)).await
             }
         };
     }
-    let named = match name_resource(&ask) {
-        Ok(named) => named,
+    let id = match name_resource(&ask) {
+        Ok(id) => id,
         Err(refusal) if observed => {
             ask.note_conflict(&parts.headers, None, &refusal);
-            let id = ResourceId::from(ask.target.path.routed());
-            Named { key: ask.gateway.ledger.key(&policy.upstream, &id), id }
+            ResourceId::from(ask.target.path.routed())
         }
         Err(refusal) => return refused(&ask, &parts, form, None, &refusal),
     };
-    match effect {
-        Effect::Neither | Effect::Read => read::read(ask, named, parts, form, started).await,
-        Effect::Write | Effect::GuardedWrite => match admit::admit(&ask, &named, effect, &parts).await {
-            Ok(admitted) => {
-                ask.gateway.metrics.decision_duration.observe(admitted.decided_in(started));
-                let live = ask.live.clone();
-                let outgoing = form.into_outgoing(live.limits.body_idle_timeout);
-                write::forward(ask, named, effect, parts, outgoing, admitted).await
-            }
-            Err(refusal) => {
-                ask.gateway.metrics.decision_duration.observe(started.elapsed().as_secs_f64());
-                refused(&ask, &parts, form, Some(&named), &refusal)
-            }
-        },
+    if effect.writes() {
+        write_way(ask, id, effect, parts, form, started).await
+    } else {
+        let named = ask.named(id);
+        read::read(ask, named, parts, form, started).await
+    }
+}
+
+async fn write_way(
+    ask: Ask,
+    id: ResourceId,
+    effect: Effect,
+    parts: Parts,
+    form: Form,
+    started: Instant,
+) -> (Response<AnswerBody>, &'static str) {
+    match admit::admit(&ask, id.clone(), effect, &parts).await {
+        Ok((named, admitted)) => {
+            ask.gateway.metrics.decision_duration.observe(admitted.decided_in(started));
+            let outgoing = form.into_outgoing(ask.live.limits.body_idle_timeout);
+            write::forward(ask, named, effect, parts, outgoing, admitted).await
+        }
+        Err(refusal) => {
+            ask.gateway.metrics.decision_duration.observe(started.elapsed().as_secs_f64());
+            let named = ask.named(id);
+            refused(&ask, &parts, form, Some(&named), &refusal)
+        }
     }
 }
 
 /// A write whose path could mean different things leads to this route, which judges nothing, in our
-/// reading; if it leads to a guarded route of the same origin in another one, it must not get by here.
+/// reading; if it leads to a guarded route of the same origin in another one, it must not get by here. Nor
+/// must one that names a guarded resource as its destination.
 fn slips_by(ask: &Ask, parts: &Parts) -> Option<Refusal> {
+    if ask.route.beside_managed && changes::reaches_a_guarded_one(ask, parts) {
+        return Some(say::ambiguous("a field Destination beside it that names a guarded resource"));
+    }
     let ambiguity = ask.target.path.ambiguity().filter(|_| ask.route.beside_managed)?;
     let guarded = |path: &TargetPath| {
         ask.live.routes.find(ask.target.host.as_deref(), path).is_some_and(|route| {
@@ -209,10 +230,9 @@ fn effect_of(ask: &Ask, parts: &Parts, form: &[u8]) -> Effect {
     aim::effect(ask.policy(), &ask.method, &aim::overrides(&parts.headers, ask.target.query(), form))
 }
 
-fn name_resource(ask: &Ask) -> Result<Named, Refusal> {
+fn name_resource(ask: &Ask) -> Result<ResourceId, Refusal> {
     if !ask.target.origin_form {
         return Err(say::ambiguous("another form than a path"));
     }
-    let id = aim::resource(ask.policy(), &ask.target.path, ask.target.query())?;
-    Ok(Named { key: ask.gateway.ledger.key(&ask.policy().upstream, &id), id })
+    aim::resource(ask.policy(), &ask.target.path, ask.target.query())
 }

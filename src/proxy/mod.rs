@@ -22,4 +22,5 @@ pub mod representation;
 pub mod request_line;
 pub mod serve;
 pub mod target;
+pub mod unjudged;
 pub mod write;

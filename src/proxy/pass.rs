@@ -13,12 +13,18 @@ use super::body::{AnswerBody, ContinueGate, OriginBody, OutgoingBody};
 use super::fields::{RequestEdit, to_client, to_origin, upgrade_of};
 use super::in_flight::InFlight;
 use super::origin::exchange::{NoAnswer, exchange};
+use super::unjudged::Unjudged;
 use crate::decide::outcome::WriteEnd;
 use crate::decide::verdict::{Refusal, RefusalKind};
 use crate::request::preconditions::CONDITIONAL_FIELDS;
 
-/// Passes a request on, and its upgrade too where the route is not managed.
-pub async fn pass(ask: Ask, mut parts: Parts, body: Incoming) -> (Response<AnswerBody>, &'static str) {
+/// Passes a request on, and its upgrade too where the route is not managed. A write comes `unjudged`.
+pub async fn pass(
+    ask: Ask,
+    mut parts: Parts,
+    body: Incoming,
+    unjudged: Option<Unjudged>,
+) -> (Response<AnswerBody>, &'static str) {
     let upgrade = if ask.policy().is_managed() { None } else { upgrade_of(&parts.headers) };
     let client_side = upgrade.as_ref().and_then(|_| parts.extensions.remove::<OnUpgrade>());
     let silence = ask.live.limits.body_idle_timeout;
@@ -37,6 +43,13 @@ pub async fn pass(ask: Ask, mut parts: Parts, body: Incoming) -> (Response<Answe
         exchange(&ask.route.pool, request, silence, false).await
     };
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
+    let has_ended = match &answered {
+        Ok(answer) => answer.body().request_progress().is_sent(),
+        Err(no_answer) => no_answer.end == WriteEnd::NotSent,
+    };
+    if let Some(unjudged) = unjudged.filter(|_| has_ended) {
+        unjudged.ended();
+    }
     answer(&ask, &parts, client_side, answered)
 }
 

@@ -17,6 +17,7 @@ use super::origin::exchange::exchange;
 use super::pass::{log_no_answer, onward, to_answer, unanswered};
 use super::probe;
 use super::representation::variant;
+use super::unjudged::Unjudged;
 use crate::decide::claim::{Claim, judge_shown};
 use crate::decide::outcome::{UnknownCause, WriteEnd, WriteOutcome, outcome};
 use crate::decide::policy::{EtagOnPut, Mode};
@@ -65,7 +66,7 @@ async fn carry(
     mut body: OutgoingBody,
     admitted: Admitted,
 ) -> Answered {
-    let Admitted { mut permit, claim, .. } = admitted;
+    let Admitted { permit, claim, .. } = admitted;
     if claim.probe.is_needed() {
         let shown = show(&ask, &named, &parts, effect, &claim).await;
         match shown {
@@ -74,8 +75,9 @@ async fn carry(
                 ask.note_conflict(&parts.headers, Some(&named), &refusal);
             }
             Err(refusal) => {
-                if let Some(permit) = permit.take() {
-                    permit.settle(WriteOutcome::NotApplied).await;
+                match permit {
+                    Ok(permit) => drop(permit.settle(WriteOutcome::NotApplied).await),
+                    Err(unjudged) => unjudged.ended(),
                 }
                 let outcome = if refusal.kind.is_conflict() { "refused" } else { "unreachable" };
                 return (ask.refuse(&parts.headers, Some(&named), &refusal), outcome);
@@ -125,7 +127,7 @@ async fn settle_answered(
     named: &Named,
     parts: &Parts,
     answer: Response<OriginBody>,
-    permit: Option<WritePermit>,
+    permit: Result<WritePermit, Unjudged>,
     claim: &Claim,
     digest: Option<Digest>,
 ) -> Answered {
@@ -147,7 +149,7 @@ async fn settle_answered(
             None => true,
         };
     if ended == WriteOutcome::Applied
-        && let Some(permit) = &permit
+        && let Ok(permit) = &permit
     {
         changes::touch_named_by(ask, answer.headers(), status, permit);
     }
@@ -185,14 +187,21 @@ fn answers_with_tag(ask: &Ask, status: StatusCode, claim: &Claim) -> bool {
 async fn settle(
     ask: &Ask,
     named: &Named,
-    permit: Option<WritePermit>,
+    permit: Result<WritePermit, Unjudged>,
     ended: WriteOutcome,
 ) -> Option<Settlement> {
-    let Some(permit) = permit else {
-        if ended != WriteOutcome::NotApplied {
-            ask.gateway.ledger.touch_now(named.key, ask.route.route.upstream.read_lag);
+    let permit = match permit {
+        Ok(permit) => permit,
+        Err(unjudged) => {
+            if ended != WriteOutcome::NotApplied {
+                ask.gateway.ledger.touch_now(named.key, ask.route.route.upstream.read_lag);
+            }
+            match ended {
+                WriteOutcome::Applied | WriteOutcome::NotApplied => unjudged.ended(),
+                WriteOutcome::Unknown(_) => drop(unjudged),
+            }
+            return None;
         }
-        return None;
     };
     let settlement = permit.settle(ended).await;
     if let Settlement::Unknown(cause) = settlement {

@@ -269,7 +269,7 @@ async fn happens(row: &Row, told: &Told) -> String {
         return "pass".to_owned();
     }
     let name = policy.resource.name(&path, query, policy.fold).expect("a name");
-    let world = World::of(row, |ledger| ledger.key("u", &name)).await;
+    let world = World::of(row, |ledger| ledger.key(&ledger.names().in_force(), "u", &name)).await;
     let fields = world.fields(row);
     let overrides: Vec<Vec<u8>> = overrides_in_fields(&fields)
         .map(<[u8]>::to_vec)

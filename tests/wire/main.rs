@@ -19,6 +19,7 @@ mod metrics;
 mod observe;
 mod reads;
 mod refusals;
+mod renaming;
 mod restart;
 mod smoke;
 mod storm;
