@@ -14,6 +14,8 @@ pub struct Account {
     /// Writes of unknown outcome by cause, over all lives of the proxy.
     pub unknown: BTreeMap<String, u64>,
     pub evictions: f64,
+    /// Tags of a resource that nobody wrote to, presented after a clean restart: good, and not to be learned.
+    pub kept_tags: (u32, u32),
     /// What the proxy logged as errors.
     pub errors: BTreeMap<String, u64>,
     pub broken: Vec<String>,

@@ -14,6 +14,7 @@ mod check;
 mod client;
 mod config;
 mod event;
+mod keeper;
 mod message;
 mod metrics;
 mod origin;

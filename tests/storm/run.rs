@@ -1,6 +1,6 @@
 //! A storm from its first process to its verdict.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,14 +8,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::account::Account;
 use crate::check::{self, Checker, Findings, Remembered};
 use crate::client::connection::Lives;
 use crate::client::spelling::Resource;
-use crate::client::tally::{Group, Tally};
+use crate::client::tally::Tally;
 use crate::client::{Client, Field};
 use crate::plan::{Faults, Guard, Plan, SETTLE};
-use crate::report;
-use crate::watch::Watch;
+use crate::report::Report;
+use crate::watch::{Trend, Watch};
 use crate::weather::World;
 
 /// Gauges that are at zero when nobody is there.
@@ -34,9 +35,11 @@ pub fn storm(plan: &Plan) -> io::Result<bool> {
     let folder = std::env::temp_dir().join(format!("ifmatch-storm-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
     eprintln!("seed {seed}; logs in {}", folder.display());
+    let resources = plan.resources.max(1);
     let field = Arc::new(Field {
         lives: Lives::default(),
-        resources: (0..plan.resources.max(1)).map(Resource::nth).collect(),
+        resources: (0..resources).map(Resource::nth).chain([Resource::quiet(resources)]).collect(),
+        shared: resources as usize,
         guarded: plan.guard == Guard::On,
         over: AtomicBool::new(false),
         acknowledged: AtomicU64::new(0),
@@ -50,29 +53,35 @@ pub fn storm(plan: &Plan) -> io::Result<bool> {
     field.over.store(true, Ordering::Relaxed);
     let mut tally = join(clients)?;
     let seconds = began.elapsed().as_secs();
-    let tried = look_afterwards(plan, seed, &folder, &field, &mut world)?;
-    tally.add(tried);
+    tally.add(look_afterwards(plan, seed, &folder, &field, &mut world)?);
     world.end()?;
-
-    let remembered = Remembered {
-        acknowledged: std::mem::take(&mut tally.acknowledged),
-        with_dead_tags: std::mem::take(&mut tally.with_dead_tags),
-    };
-    let findings = Checker::check_folder(&folder, world.account.origin_lives, &remembered)?;
     let trend = watch.trend().filter(|_| plan.faults == Faults::NoRestarts);
-    let wrong = report::wrong(plan, &findings, &tally, &world.account, trend);
-    report::print(plan, seed, seconds, &findings, &tally, &world.account, &remembered, trend);
-    tell_stories(plan, &folder, &findings, world.account.origin_lives)?;
+    conclude(plan, &folder, (seed, seconds), &tally, &world.account, trend)
+}
+
+/// Checks what was written down, and tells everything.
+fn conclude(
+    plan: &Plan,
+    folder: &Path,
+    (seed, seconds): (u64, u64),
+    tally: &Tally,
+    account: &Account,
+    trend: Option<Trend>,
+) -> io::Result<bool> {
+    let remembered = Remembered { acknowledged: &tally.acknowledged, with_dead_tags: &tally.with_dead_tags };
+    let findings = Checker::check_folder(folder, account.origin_lives, remembered)?;
+    let report = Report { plan, seed, seconds, findings: &findings, tally, account, trend };
+    report.print();
+    tell_stories(plan, folder, &findings, account.origin_lives)?;
+    let wrong = report.wrong();
     for what in &wrong {
         println!("WRONG: {what}");
     }
     let good = wrong.is_empty();
-    println!(
-        "\n{} (seed {seed})",
-        if good { "The storm is over, and all is as it must be." } else { "FAILED" }
-    );
+    let verdict = if good { "The storm is over, and all is as it must be" } else { "FAILED" };
+    println!("{verdict} (seed {seed})");
     if good && !plan.keep {
-        fs::remove_dir_all(&folder)?;
+        fs::remove_dir_all(folder)?;
     } else {
         println!("Logs: {}", folder.display());
     }
@@ -90,10 +99,6 @@ fn binary(plan: &Plan) -> io::Result<PathBuf> {
         .ok_or_else(|| io::Error::other("there is no ifmatch beside this program; build it, or give --proxy"))
 }
 
-fn journal(folder: &Path, client: u32) -> PathBuf {
-    folder.join(format!("client-{client:03}.log"))
-}
-
 fn start_clients(
     plan: &Plan,
     seed: u64,
@@ -102,8 +107,7 @@ fn start_clients(
 ) -> io::Result<Vec<JoinHandle<Tally>>> {
     (0..plan.clients)
         .map(|number| {
-            let journal = File::create(journal(folder, number))?;
-            let client = Client::new(number, seed, field.clone(), journal);
+            let client = Client::new(number, seed, field.clone(), folder)?;
             Ok(std::thread::spawn(move || client.run()))
         })
         .collect()
@@ -159,8 +163,7 @@ fn look_afterwards(
     world: &mut World,
 ) -> io::Result<Tally> {
     std::thread::sleep(SETTLE + SETTLE / 2);
-    let journal = File::create(journal(folder, plan.clients))?;
-    let mut client = Client::new(plan.clients, seed, field.clone(), journal);
+    let mut client = Client::new(plan.clients, seed, field.clone(), folder)?;
     client.well_behaved = true;
     for (at, resource) in field.resources.iter().enumerate() {
         if !client.write_at_last(at, 100) {
@@ -194,14 +197,11 @@ fn tell_stories(plan: &Plan, folder: &Path, findings: &Findings, origin_lives: u
     if plan.guard == Guard::Off {
         return Ok(());
     }
-    let journals: Vec<PathBuf> = (0..=plan.clients).map(|client| journal(folder, client)).collect();
+    // Two clients are the storm's own.
+    let journals: Vec<PathBuf> =
+        (0..plan.clients + 2).map(|client| Client::journal(folder, client)).collect();
     for loss in findings.lost.iter().take(STORIES) {
         println!("{}", check::tell(folder, origin_lives, &journals, loss)?);
     }
     Ok(())
-}
-
-/// Requests of every kind.
-pub fn operations(tally: &Tally) -> u64 {
-    tally.sum(Group::Sent)
 }

@@ -11,17 +11,20 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 use crate::account::Account;
-use crate::client::Field;
 use crate::client::connection::Life;
+use crate::client::{Client, Field};
 use crate::config::{self, Look};
 use crate::event::Event;
-use crate::plan::{DRAIN, Faults, Plan};
+use crate::keeper::Keeper;
+use crate::plan::{DRAIN, Faults, Guard, Plan};
 use crate::processes::{Origin, Proxy, fixed_port, signal};
 
 /// Time for a proxy to end after its drain: saving a ledger, and a machine that is busy.
 const ENDING: Duration = Duration::from_secs(20);
 /// What a ledger holds in some lives, so that it forgets all the time; and in others.
-const SIZES: [u32; 4] = [4, 64, 1_000_000, 1_000_000];
+const SIZES: [u32; 4] = [4, 64, ROOMY, ROOMY];
+/// Nothing is ever forgotten.
+const ROOMY: u32 = 1_000_000;
 
 /// The processes of a storm.
 pub struct World {
@@ -32,6 +35,9 @@ pub struct World {
     chance: StdRng,
     port: u16,
     look: Look,
+    /// `max_resources` of the life that runs, or will.
+    size: u32,
+    keeper: Keeper,
     field: Arc<Field>,
     origin: Option<Origin>,
     proxy: Option<Proxy>,
@@ -49,6 +55,7 @@ impl World {
         field: Arc<Field>,
     ) -> io::Result<Self> {
         let port = fixed_port(seed)?;
+        let keeper = Keeper::new(Client::new(plan.clients + 1, seed, field.clone(), &folder)?, field.shared);
         let mut world = World {
             plan: plan.clone(),
             folder,
@@ -57,6 +64,8 @@ impl World {
             chance: StdRng::seed_from_u64(seed ^ 0x57_0F_4D),
             port,
             look: Look::default(),
+            size: plan.max_resources.unwrap_or(ROOMY),
+            keeper,
             field,
             origin: None,
             proxy: None,
@@ -64,7 +73,7 @@ impl World {
             account: Account::default(),
         };
         world.start_origin()?;
-        world.write_config(Some(1_000_000))?;
+        world.write_config()?;
         world.start_proxy()?;
         Ok(world)
     }
@@ -102,10 +111,7 @@ impl World {
                 self.end_proxy(|proxy| proxy.signal("KILL"), None)?;
                 self.restart_proxy()
             }
-            Event::ProxyStopped => {
-                self.end_proxy(|proxy| proxy.signal("TERM"), Some(DRAIN + ENDING))?;
-                self.restart_proxy()
-            }
+            Event::ProxyStopped => self.restart_cleanly(),
             Event::ProxyStoppedAndKilled => {
                 let soon = Duration::from_millis(self.chance.random_range(0..500));
                 let both = |proxy: &mut Proxy| {
@@ -157,8 +163,31 @@ impl World {
     }
 
     fn restart_proxy(&mut self) -> io::Result<()> {
-        self.write_config(None)?;
+        let drawn = *SIZES.choose(&mut self.chance).unwrap_or(&ROOMY);
+        self.size = self.plan.max_resources.unwrap_or(drawn);
+        self.write_config()?;
         self.start_proxy()
+    }
+
+    /// Under load; the tag of a resource that nobody else writes to has to be good in the next life.
+    fn restart_cleanly(&mut self) -> io::Result<()> {
+        let was_roomy = self.size == ROOMY;
+        let has_tag = self.plan.guard == Guard::On && self.keeper.take_tag();
+        self.end_proxy(|proxy| proxy.signal("TERM"), Some(DRAIN + ENDING))?;
+        self.restart_proxy()?;
+        if !has_tag || !was_roomy || self.size != ROOMY {
+            return Ok(());
+        }
+        let (good, unknown) = &mut self.account.kept_tags;
+        match self.keeper.present_tag() {
+            Some(true) => *good += 1,
+            None => *unknown += 1,
+            Some(false) => self.account.broken.push(format!(
+                "the tag of a resource that nobody wrote to was refused after a clean restart, in life {}",
+                self.life.number
+            )),
+        }
+        Ok(())
     }
 
     /// Ends a life of the proxy. One that is told to stop has to end well, within its time.
@@ -195,7 +224,7 @@ impl World {
         self.look.access_log = self.chance.random_bool(0.2);
         self.look.extra_route = !self.look.extra_route;
         self.look.renamed = self.plan.rename && self.chance.random_bool(0.5);
-        self.write_config(None)?;
+        self.write_config()?;
         self.hang_up()
     }
 
@@ -205,17 +234,15 @@ impl World {
         config::replace(&self.folder.join("ifmatch.toml"), bad)?;
         self.hang_up()?;
         self.wait(50..200);
-        self.write_config(None)
+        self.write_config()
     }
 
     fn hang_up(&mut self) -> io::Result<()> {
         self.proxy.as_ref().map_or(Ok(()), |proxy| proxy.signal("HUP"))
     }
 
-    fn write_config(&mut self, size: Option<u32>) -> io::Result<()> {
-        let drawn = *SIZES.choose(&mut self.chance).unwrap_or(&4);
-        let size = self.plan.max_resources.or(size).unwrap_or(drawn);
-        let text = config::text(self.plan.guard, self.port, &self.folder, size, self.look);
+    fn write_config(&self) -> io::Result<()> {
+        let text = config::text(self.plan.guard, self.port, &self.folder, self.size, self.look);
         config::replace(&self.folder.join("ifmatch.toml"), &text)
     }
 

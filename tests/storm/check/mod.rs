@@ -18,12 +18,12 @@ use crate::record::{ABSENT, Applied, Kind, Record, WriteId};
 pub use story::tell;
 
 /// What the clients know of their writes.
-#[derive(Default)]
-pub struct Remembered {
+#[derive(Clone, Copy, Default)]
+pub struct Remembered<'a> {
     /// Answered with 2xx.
-    pub acknowledged: Vec<WriteId>,
+    pub acknowledged: &'a [WriteId],
     /// Sent with nothing but tags of ledgers that are gone.
-    pub with_dead_tags: Vec<WriteId>,
+    pub with_dead_tags: &'a [WriteId],
 }
 
 /// A write that replaced what its author had not seen.
@@ -64,7 +64,7 @@ struct Times {
 
 impl Checker {
     /// Reads the log of every life of the origin, and judges.
-    pub fn check_folder(folder: &Path, lives: u32, remembered: &Remembered) -> io::Result<Findings> {
+    pub fn check_folder(folder: &Path, lives: u32, remembered: Remembered<'_>) -> io::Result<Findings> {
         let mut checker = Checker::default();
         for life in 0..lives {
             for line in BufReader::new(File::open(log_file(folder, life))?).lines() {
@@ -131,7 +131,7 @@ impl Checker {
     }
 
     /// The verdict, at the end of the log.
-    pub fn judge(mut self, remembered: &Remembered) -> Findings {
+    pub fn judge(mut self, remembered: Remembered<'_>) -> Findings {
         for loss in std::mem::take(&mut self.suspects) {
             let Loss(Applied { id, replaced, .. }) = &loss;
             if self.outside.contains(id) || self.outside.contains(replaced) {
@@ -141,7 +141,7 @@ impl Checker {
             }
         }
         let mut once = HashSet::new();
-        for id in &remembered.acknowledged {
+        for id in remembered.acknowledged {
             if !once.insert(*id) {
                 self.broken(format!("the clients have two writes {id}: a mistake of the storm's own"));
             }
@@ -149,7 +149,7 @@ impl Checker {
                 self.broken(format!("write {id} was acknowledged and never applied"));
             }
         }
-        for id in &remembered.with_dead_tags {
+        for id in remembered.with_dead_tags {
             if self.seen.contains_key(id) {
                 self.broken(format!("write {id} came through with a tag of a ledger that is gone"));
             }

@@ -1,6 +1,6 @@
 use super::*;
 
-fn checked(log: &str, remembered: &Remembered) -> Findings {
+fn checked(log: &str, remembered: Remembered<'_>) -> Findings {
     let mut checker = Checker::default();
     for line in log.lines().map(str::trim).filter(|line| !line.is_empty()) {
         checker.line(line);
@@ -9,13 +9,13 @@ fn checked(log: &str, remembered: &Remembered) -> Findings {
 }
 
 fn lost(log: &str) -> Vec<WriteId> {
-    let findings = checked(log, &Remembered::default());
+    let findings = checked(log, Remembered::default());
     assert_eq!(findings.broken, Vec::<String>::new());
     findings.lost.iter().map(|loss| loss.0.id).collect()
 }
 
-fn acknowledged(ids: &[u64]) -> Remembered {
-    Remembered { acknowledged: ids.iter().copied().map(WriteId).collect(), ..Remembered::default() }
+fn acknowledged(ids: &[WriteId]) -> Remembered<'_> {
+    Remembered { acknowledged: ids, ..Remembered::default() }
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn writes_that_replace_what_their_authors_saw_lose_nothing() {
                applied items/1 c2 c1 c1 delete 41
                applied items/1 a2 0 0 create 51
                applied items/1 a3 a2 - blind 61";
-    let findings = checked(log, &acknowledged(&[0xa1, 0xb1, 0xc2]));
+    let findings = checked(log, acknowledged(&[WriteId(0xa1), WriteId(0xb1), WriteId(0xc2)]));
     assert_eq!((findings.lost, findings.broken), (vec![], Vec::<String>::new()));
     assert_eq!(findings.applied.get(&Kind::Put), Some(&2));
     assert_eq!(findings.received, 3);
@@ -98,7 +98,7 @@ fn what_was_applied_outside_of_the_assumption_is_excused_and_counted() {
                outside b2
                applied items/2 c2 b2 a2 put 6
                applied items/2 d2 c2 a2 put 7";
-    let findings = checked(log, &Remembered::default());
+    let findings = checked(log, Remembered::default());
     let ids = |losses: &[Loss]| losses.iter().map(|loss| loss.0.id.0).collect::<Vec<_>>();
     assert_eq!((ids(&findings.excused), ids(&findings.lost)), (vec![0xb1, 0xc2], vec![0xd2]));
     assert_eq!(findings.outside, 2);
@@ -106,7 +106,7 @@ fn what_was_applied_outside_of_the_assumption_is_excused_and_counted() {
 
 #[test]
 fn an_acknowledged_write_that_is_not_in_the_log_is_found() {
-    let findings = checked("received items/1 a1 1", &acknowledged(&[0xa1]));
+    let findings = checked("received items/1 a1 1", acknowledged(&[WriteId(0xa1)]));
     assert_eq!(findings.broken, ["write a1 was acknowledged and never applied"]);
 }
 
@@ -116,7 +116,7 @@ fn a_write_that_came_in_or_was_applied_twice_is_found() {
                received items/1 a1 2
                applied items/1 a1 0 - post 3
                applied items/1 a1 a1 - post 4";
-    let findings = checked(log, &Remembered::default());
+    let findings = checked(log, Remembered::default());
     assert_eq!(
         findings.broken,
         ["write a1 was sent to the origin more than once", "write a1 was applied more than once"]
@@ -125,9 +125,9 @@ fn a_write_that_came_in_or_was_applied_twice_is_found() {
 
 #[test]
 fn a_write_with_a_dead_tag_that_came_through_is_found() {
-    let remembered =
-        Remembered { with_dead_tags: vec![WriteId(0xa1), WriteId(0xb1)], ..Remembered::default() };
-    let findings = checked("received items/1 b1 1", &remembered);
+    let dead = [WriteId(0xa1), WriteId(0xb1)];
+    let remembered = Remembered { with_dead_tags: &dead, ..Remembered::default() };
+    let findings = checked("received items/1 b1 1", remembered);
     assert_eq!(findings.broken, ["write b1 came through with a tag of a ledger that is gone"]);
 }
 
@@ -138,7 +138,7 @@ fn a_log_that_contradicts_itself_is_found() {
                found items/1 a1
                found items/2 0
                half a li";
-    let findings = checked(log, &Remembered::default());
+    let findings = checked(log, Remembered::default());
     assert_eq!(
         findings.broken,
         [

@@ -170,7 +170,7 @@ impl Connection {
         }
         for piece in bytes.chunks(bytes.len().div_ceil(5).max(1)) {
             self.peer.stream.write_all(piece)?;
-            std::thread::sleep(Duration::from_millis(chance.random_range(10..250)));
+            std::thread::sleep(Duration::from_millis(chance.random_range(10..600)));
         }
         Ok(())
     }

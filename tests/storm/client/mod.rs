@@ -6,7 +6,8 @@ pub mod spelling;
 pub mod tally;
 
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,6 +25,8 @@ use crate::record::{Kind, WriteId};
 pub struct Field {
     pub lives: Lives,
     pub resources: Vec<Resource>,
+    /// So many of them, from the first one, are for everybody.
+    pub shared: usize,
     pub guarded: bool,
     pub over: AtomicBool,
     /// For the progress line.
@@ -73,8 +76,10 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(number: u32, seed: u64, field: Arc<Field>, journal: File) -> Self {
-        Client {
+    /// Client `number`, whose journal stands in the folder.
+    pub fn new(number: u32, seed: u64, field: Arc<Field>, folder: &Path) -> io::Result<Self> {
+        let journal = File::create(Self::journal(folder, number))?;
+        Ok(Client {
             number,
             chance: StdRng::seed_from_u64(seed ^ (u64::from(number) << 40)),
             connection: None,
@@ -85,7 +90,11 @@ impl Client {
             well_behaved: false,
             journal: BufWriter::new(journal),
             tally: Tally::default(),
-        }
+        })
+    }
+
+    pub fn journal(folder: &Path, number: u32) -> PathBuf {
+        folder.join(format!("client-{number:03}.log"))
     }
 
     /// Works until the storm is over.
@@ -115,12 +124,32 @@ impl Client {
         false
     }
 
+    /// PUT with the tag that is remembered, if there is one.
+    pub fn put(&mut self, at: usize) -> Went {
+        let Some(Memory { now: Some(seen), before }) = self.memory.get(at).cloned() else {
+            return Went::NotSent;
+        };
+        match before {
+            Some(before) if self.chance.random_bool(0.1) => self.write(at, Kind::Put, &[seen, before]),
+            Some(_) | None => self.write(at, Kind::Put, &[seen]),
+        }
+    }
+
+    /// A new connection for the next request.
+    pub fn reconnect(&mut self) {
+        self.connection = None;
+    }
+
+    pub fn remembers(&self, at: usize) -> bool {
+        self.memory.get(at).is_some_and(|memory| memory.now.is_some())
+    }
+
     fn turn(&mut self) {
         if self.connected().is_none() {
             return self.pause(5..30);
         }
         self.try_dead_tag();
-        let resources = self.field.resources.len();
+        let resources = self.field.shared;
         // Half of it on a few resources, so that clients do meet.
         let most = if self.chance.random_bool(0.5) { resources.min(6) } else { resources };
         let at = self.chance.random_range(0..most);
@@ -143,8 +172,7 @@ impl Client {
 
     /// A conditional write on what is remembered, or else on what a read finds.
     fn change(&mut self, at: usize, kind: Kind) -> Went {
-        let remembered = self.memory.get(at).is_some_and(|memory| memory.now.is_some());
-        if !remembered || self.chance.random_bool(0.3) {
+        if !self.remembers(at) || self.chance.random_bool(0.3) {
             match self.read(at) {
                 Some(Some(_)) => {}
                 Some(None) => return self.write(at, Kind::Create, &[]),
@@ -159,16 +187,6 @@ impl Client {
                 self.write(at, Kind::Delete, &[seen])
             }
             Kind::Put | Kind::Create | Kind::Post | Kind::Blind => self.put(at),
-        }
-    }
-
-    fn put(&mut self, at: usize) -> Went {
-        let Some(Memory { now: Some(seen), before }) = self.memory.get(at).cloned() else {
-            return Went::NotSent;
-        };
-        match before {
-            Some(before) if self.chance.random_bool(0.1) => self.write(at, Kind::Put, &[seen, before]),
-            Some(_) | None => self.write(at, Kind::Put, &[seen]),
         }
     }
 
@@ -207,7 +225,7 @@ impl Client {
         self.tally.count(Group::DeadTag, "refused otherwise, each time");
     }
 
-    fn pause(&mut self, millis: std::ops::Range<u64>) {
+    pub fn pause(&mut self, millis: std::ops::Range<u64>) {
         std::thread::sleep(Duration::from_millis(self.chance.random_range(millis)));
     }
 }

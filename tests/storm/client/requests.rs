@@ -200,8 +200,8 @@ impl Client {
 
     /// What a client knows after a write.
     fn learn(&mut self, at: usize, kind: Kind, id: WriteId, went: &Went, tag: String, life: u32) {
-        let forgets = self.chance.random_bool(0.5);
-        let chains = self.chance.random_bool(0.8);
+        let forgets = !self.well_behaved && self.chance.random_bool(0.5);
+        let chains = self.well_behaved || self.chance.random_bool(0.8);
         let Some(memory) = self.memory.get_mut(at) else { return };
         match went {
             Went::Acknowledged => {

@@ -25,6 +25,11 @@ impl Resource {
         Resource { family, number: index + 1, open }
     }
 
+    /// One beside those, whose name no reload changes.
+    pub fn quiet(index: u32) -> Self {
+        Resource { family: "waits", number: index + 1, open: false }
+    }
+
     /// The origin's name for it.
     pub fn name(&self) -> String {
         format!("{}/{}", self.family, self.number)

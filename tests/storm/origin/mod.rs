@@ -22,6 +22,8 @@ use crate::record::{ABSENT, Claim, Kind, Record, WriteId, now};
 /// What an unused connection is kept for: longer than the proxy keeps it.
 const IDLE: Duration = Duration::from_secs(20);
 
+const NOT_FOUND: &str = "{\"error\":\"not found\"}";
+
 struct Origin {
     store: Store,
     /// From now on nothing goes wrong.
@@ -72,7 +74,7 @@ impl Origin {
             } else {
                 let script = if quiet { Script::plain(&mut chance) } else { Script::of_write(&mut chance) };
                 let Some(write) = write_of(method, resource, &head) else { return };
-                self.write(&mut peer, &head, write, script, &mut chance)
+                self.write(&mut peer, &head, &write, script, &mut chance)
             };
             match kept {
                 Ok(true) => {}
@@ -90,13 +92,17 @@ impl Origin {
         chance: &mut StdRng,
     ) -> Result<bool, Trouble> {
         self.tell(script.name)?;
-        let content = self.store.content(resource);
+        let mut content = self.store.content(resource);
         if let Apply::Before(work) = script.apply {
             std::thread::sleep(work + script.wait);
         }
+        // What an origin shows was so at some moment between question and answer: early or late.
+        if chance.random_bool(0.5) {
+            content = self.store.content(resource);
+        }
         let length = if chance.random_bool(0.05) { 60_000 } else { chance.random_range(0..2_000) };
         let (status, body) = match content {
-            ABSENT => (404, "{\"error\":\"not found\"}".to_owned()),
+            ABSENT => (404, NOT_FOUND.to_owned()),
             id => (200, format!("{{\"id\":\"{id}\",\"pad\":\"{}\"}}", "x".repeat(length))),
         };
         send(peer, script, status, &body, method == "HEAD", chance)
@@ -106,81 +112,91 @@ impl Origin {
         self: &Arc<Self>,
         peer: &mut Peer,
         head: &Head,
-        write: Write,
+        write: &Write,
         script: Script,
         chance: &mut StdRng,
     ) -> Result<bool, Trouble> {
         let received = Record::Received { resource: write.resource.clone(), id: write.id, at: now() };
         self.store.note(&received)?;
         self.tell(script.name)?;
-        // What the proxy has sent can have waited in the socket while this origin dawdled.
-        let began = Instant::now();
-        let body = match script.reading {
-            Reading::Whole => peer.body(head),
-            Reading::Slowly => {
-                for _ in 0..4 {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                peer.body(head)
-            }
-            Reading::Head => Ok(Vec::new()),
-            Reading::Part => peer.some(10).map(|()| Vec::new()),
-        };
-        let had = if script.reading == Reading::Slowly { began } else { peer.last_byte };
-        match &body {
-            Ok(body) if !script_reads_all(script) || is_of(body, &write) => {}
-            Ok(_) => self.store.note(&Record::Damaged { id: write.id })?,
-            Err(_) => {
-                // An origin that takes what there is, as some do.
-                if chance.random_bool(0.5) && !self.quiet.load(Ordering::Relaxed) {
-                    self.tell("applied with half a body")?;
-                    std::thread::sleep(Duration::from_millis(chance.random_range(0..200)));
-                    self.store.apply(&write, had)?;
-                }
-                return Ok(false);
-            }
-        }
-        let done = match script.apply {
-            Apply::Before(work) => {
-                // The read of a read-modify-write, whose result nobody compares.
-                let _read = self.store.content(&write.resource);
-                std::thread::sleep(work);
-                self.store.apply(&write, had)?
-            }
-            Apply::Never => Done::TooLate,
-            Apply::After(_) => Done::Replaced,
-        };
-        if let Apply::After(later) = script.apply {
-            let origin = self.clone();
-            let write = write.clone();
-            std::thread::spawn(move || {
-                std::thread::sleep(later.saturating_sub(had.elapsed()));
-                // Without its log the origin cannot go on.
-                if origin.store.apply(&write, had).is_err() {
-                    std::process::abort();
-                }
-            });
-        }
+        let Some(had) = self.receive(peer, head, write, script, chance)? else { return Ok(false) };
+        let done = self.carry_out(write, script.apply, had)?;
         std::thread::sleep(script.wait);
+        let id = write.id;
         let (status, text) = match done {
-            Done::Created => (201, format!("{{\"id\":\"{}\"}}", write.id)),
-            Done::Replaced => (200, format!("{{\"id\":\"{}\"}}", write.id)),
+            Done::Created => (201, format!("{{\"id\":\"{id}\"}}")),
+            Done::Replaced => (200, format!("{{\"id\":\"{id}\"}}")),
             Done::Deleted => (204, String::new()),
-            Done::NothingToDelete => (404, "{\"error\":\"not found\"}".to_owned()),
+            Done::NothingToDelete => (404, NOT_FOUND.to_owned()),
             Done::TooLate => (503, "{\"error\":\"too busy\"}".to_owned()),
         };
         send(peer, script, status, &text, false, chance)
     }
 
+    /// Takes as much of a write's body as the script says; when it had that, or `None` if the body broke.
+    fn receive(
+        &self,
+        peer: &mut Peer,
+        head: &Head,
+        write: &Write,
+        script: Script,
+        chance: &mut StdRng,
+    ) -> Result<Option<Instant>, Trouble> {
+        // What was sent can have waited in the socket while this origin dawdled.
+        let began = Instant::now();
+        let body = match script.reading {
+            Reading::Whole => peer.body(head),
+            Reading::Slowly => {
+                std::thread::sleep(Duration::from_millis(80));
+                peer.body(head)
+            }
+            Reading::Head => return Ok(Some(peer.last_byte)),
+            Reading::Part => return peer.some(10).map(|()| Some(peer.last_byte)),
+        };
+        let had = if script.reading == Reading::Slowly { began } else { peer.last_byte };
+        match body {
+            Ok(body) if is_of(&body, write) => Ok(Some(had)),
+            Ok(_) => {
+                self.store.note(&Record::Damaged { id: write.id })?;
+                Ok(Some(had))
+            }
+            Err(_) => {
+                // An origin that takes what there is, as some do.
+                if chance.random_bool(0.5) && !self.quiet.load(Ordering::Relaxed) {
+                    self.tell("applied with half a body")?;
+                    std::thread::sleep(Duration::from_millis(chance.random_range(0..200)));
+                    self.store.apply(write, had)?;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, write: &Write, apply: Apply, had: Instant) -> io::Result<Done> {
+        match apply {
+            Apply::Before(work) => {
+                // The read of a read-modify-write, whose result nobody compares.
+                let _read = self.store.content(&write.resource);
+                std::thread::sleep(work);
+                self.store.apply(write, had)
+            }
+            Apply::Never => Ok(Done::TooLate),
+            Apply::After(later) => {
+                let (origin, write) = (self.clone(), write.clone());
+                std::thread::spawn(move || {
+                    std::thread::sleep(later.saturating_sub(had.elapsed()));
+                    // Without its log the origin cannot go on.
+                    if origin.store.apply(&write, had).is_err() {
+                        std::process::abort();
+                    }
+                });
+                Ok(Done::Replaced)
+            }
+        }
+    }
+
     fn tell(&self, fault: &str) -> io::Result<()> {
         if fault.is_empty() { Ok(()) } else { self.store.note(&Record::Fault { name: fault.to_owned() }) }
-    }
-}
-
-fn script_reads_all(script: Script) -> bool {
-    match script.reading {
-        Reading::Whole | Reading::Slowly => true,
-        Reading::Head | Reading::Part => false,
     }
 }
 

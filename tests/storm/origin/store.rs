@@ -89,24 +89,30 @@ impl Store {
             self.note(&Record::Outside { id })?;
         }
         contents.insert(resource, if kind == Kind::Delete { ABSENT } else { id });
-        Ok(match kind {
-            Kind::Delete => Done::Deleted,
-            _ if replaced == ABSENT => Done::Created,
-            Kind::Put | Kind::Create | Kind::Post | Kind::Blind => Done::Replaced,
+        Ok(match (kind, replaced) {
+            (Kind::Delete, _) => Done::Deleted,
+            (Kind::Put | Kind::Create | Kind::Post | Kind::Blind, ABSENT) => Done::Created,
+            (Kind::Put | Kind::Create | Kind::Post | Kind::Blind, _) => Done::Replaced,
         })
     }
 }
 
 fn replay(log: &str) -> io::Result<BTreeMap<String, WriteId>> {
     let mut contents = BTreeMap::new();
-    for line in log.lines().filter(|line| line.starts_with("found ") || line.starts_with("applied ")) {
+    for line in log.lines() {
         match Record::parse(line) {
-            Some(Record::Found { resource, content }) => contents.insert(resource, content),
+            Some(Record::Found { resource, content }) => drop(contents.insert(resource, content)),
             Some(Record::Applied(Applied { resource, id, kind, .. })) => {
-                contents.insert(resource, if kind == Kind::Delete { ABSENT } else { id })
+                contents.insert(resource, if kind == Kind::Delete { ABSENT } else { id });
             }
-            _ => return Err(io::Error::other(format!("not a line of the log: {line}"))),
-        };
+            Some(
+                Record::Received { .. }
+                | Record::Outside { .. }
+                | Record::Damaged { .. }
+                | Record::Fault { .. },
+            ) => {}
+            None => return Err(io::Error::other(format!("not a line of the log: {line}"))),
+        }
     }
     Ok(contents)
 }
