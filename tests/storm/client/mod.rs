@@ -158,7 +158,7 @@ impl Client {
             0..15 => return drop(self.read(at)),
             15..20 => return self.revalidate(at),
             20..25 => self.write(at, Kind::Post, &[]),
-            25..40 if open => self.write(at, Kind::Blind, &[]),
+            25..65 if open => self.write(at, Kind::Blind, &[]),
             25..30 => self.change(at, Kind::Delete),
             30..34 => self.write(at, Kind::Create, &[]),
             _ => self.change(at, Kind::Put),
@@ -166,6 +166,8 @@ impl Client {
         match went {
             Went::Refused(kind) if kind == "starting" => self.pause(50..150),
             Went::Refused(_) | Went::Unknown => self.pause(5..40),
+            // At once on the tag of the answer, before anybody else comes.
+            Went::Acknowledged if self.chance.random_bool(0.4) => drop(self.put(at)),
             Went::Acknowledged | Went::Told | Went::NotSent => {}
         }
     }
@@ -205,6 +207,7 @@ impl Client {
             .filter(|(_, seen)| seen.life < life.fresh_since)
             .collect();
         let Some((at, seen)) = dead.choose(&mut self.chance).cloned() else { return };
+        let mut last = "nothing that was heard".to_owned();
         for _ in 0..60 {
             if self.connected().is_none_or(|now| now.fresh_since != life.fresh_since) {
                 return self.tally.count(Group::DeadTag, "the proxy ended first");
@@ -216,13 +219,15 @@ impl Client {
                 Went::Acknowledged | Went::Told => {
                     return self.tally.count(Group::DeadTag, "ANSWERED BY THE ORIGIN");
                 }
-                Went::Refused(_) | Went::Unknown | Went::NotSent => self.pause(50..100),
+                Went::Refused(kind) => last = kind,
+                Went::Unknown | Went::NotSent => {}
             }
+            self.pause(50..100);
             if self.field.over.load(Ordering::Relaxed) {
                 break;
             }
         }
-        self.tally.count(Group::DeadTag, "refused otherwise, each time");
+        self.tally.count(Group::DeadTag, &format!("refused otherwise, to the end: {last}"));
     }
 
     pub fn pause(&mut self, millis: std::ops::Range<u64>) {

@@ -88,7 +88,8 @@ impl Script {
             name: "",
             reading: Reading::Whole,
             apply: Apply::Before(up_to(chance, WORK)),
-            wait: Duration::ZERO,
+            // So that writes are not answered in the order in which they were applied.
+            wait: up_to(chance, WORK),
             answer: Answer::Plain,
             then: Then::Keep,
         }
