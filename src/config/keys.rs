@@ -216,10 +216,15 @@ static KEYS: &[KeyDoc] = &[
 
     key(Limits, "max_connections", count(1, 1_000_000), Is("10_000"), "client connections at a time"),
     key(Limits, "max_requests_in_flight", count(1, 1_000_000), Is("10_000"), "requests between their head and the end of their answer"),
+    key(Limits, "max_writes_in_flight", count(1, 1_000_000), Is("1_024"), "writes to guarded routes being forwarded at a time; unsettled ones do not count"),
+    key(Limits, "max_target_bytes", Kind::Size { min: 256, max: 32 * KIB }, Is(r#""8KiB""#), "a request's target (path and query) as it was sent"),
     key(Limits, "max_header_bytes", Kind::Size { min: 8 * KIB, max: 1024 * KIB }, Is(r#""64KiB""#), "a request's line and fields together"),
-    key(Limits, "max_header_count", count(1, 10_000), Is("100"), "fields of a request"),
+    key(Limits, "max_header_count", count(1, 10_000), Is("80"), "fields of a request"),
     key(Limits, "idle_timeout", TIMEOUT, Is(r#""75s""#), "how long a connection may stay without a request, and a request's head may take"),
     key(Limits, "body_idle_timeout", TIMEOUT, Is(r#""60s""#), "how long a peer may take for the next piece of a body"),
+    key(Limits, "upload_timeout", TIMEOUT, Is(r#""10m""#), "how long a request's whole body may take"),
+    key(Limits, "request_timeout", TIMEOUT, Is(r#""1h""#), "how long a request may take from its head to the end of its answer"),
+    key(Limits, "tunnel_idle_timeout", TIMEOUT, Is(r#""1h""#), "how long an upgraded connection may stay without a byte either way"),
 
     key(Ledger, "store", Kind::Choice { names: &["memory"], later: &["redis", "etcd"] }, Is(r#""memory""#), "where versions are kept"),
     key(Ledger, "max_resources", count(1, 1_000_000_000), Is("1_000_000"), "the most resources with a version of their own; about 30 bytes each"),

@@ -75,17 +75,27 @@ pub(super) fn shared_address(listen: &[SocketAddr], admin: Option<SocketAddr>) -
 pub(super) fn limits(table: &Table<'_>) -> Option<Limits> {
     let max_connections = table.count("max_connections");
     let max_requests_in_flight = table.count("max_requests_in_flight");
+    let max_writes_in_flight = table.count("max_writes_in_flight");
+    let max_target_bytes = table.size("max_target_bytes");
     let max_header_bytes = table.size("max_header_bytes");
     let max_header_count = table.count("max_header_count");
     let idle_timeout = table.span("idle_timeout");
     let body_idle_timeout = table.span("body_idle_timeout");
+    let upload_timeout = table.span("upload_timeout");
+    let request_timeout = table.span("request_timeout");
+    let tunnel_idle_timeout = table.span("tunnel_idle_timeout");
     Some(Limits {
         max_connections: max_connections?,
         max_requests_in_flight: max_requests_in_flight?,
+        max_writes_in_flight: max_writes_in_flight?,
+        max_target_bytes: max_target_bytes?,
         max_header_bytes: max_header_bytes?,
         max_header_count: max_header_count?,
         idle_timeout: idle_timeout?,
         body_idle_timeout: body_idle_timeout?,
+        upload_timeout: upload_timeout?,
+        request_timeout: request_timeout?,
+        tunnel_idle_timeout: tunnel_idle_timeout?,
     })
 }
 

@@ -8,12 +8,15 @@ use super::ask::{Ask, Named};
 use super::changes;
 use super::unjudged::Unjudged;
 use crate::decide::claim::{Claim, HoldMode, Patience, Probe, VersionCondition, claim};
+use crate::decide::outcome::WriteOutcome;
 use crate::decide::policy::{Mode, Overlap};
 use crate::decide::verdict::{Refusal, RefusalKind, say};
 use crate::identify::resource_id::ResourceId;
 use crate::ledger::memory::{BeginWrite, Begun, NotBegun, Place};
 use crate::ledger::names::UnderWay;
 use crate::ledger::permit::WritePermit;
+use crate::ledger::waiting::Waiter;
+use crate::report::limits_hit::Limit;
 use crate::request::method::Effect;
 use crate::request::preconditions::Preconditions;
 
@@ -31,6 +34,14 @@ impl Admitted {
     /// How long the decision took since `started`, in seconds: everything but waiting for other writes.
     pub fn decided_in(&self, started: Instant) -> f64 {
         started.elapsed().saturating_sub(self.waited).as_secs_f64()
+    }
+}
+
+/// Frees what a write occupies that is not forwarded after all.
+pub async fn give_up(permit: Result<WritePermit, Unjudged>) {
+    match permit {
+        Ok(permit) => drop(permit.settle(WriteOutcome::NotApplied).await),
+        Err(unjudged) => unjudged.ended(),
     }
 }
 
@@ -130,17 +141,29 @@ async fn begin(ask: &Ask, write: &BeginWrite, patience: Patience) -> Result<Begu
     let (Overlap::Wait { at_most, waiters }, Patience::AsRoute) = (ask.policy().overlap, patience) else {
         return tried;
     };
-    let deadline = tokio::time::Instant::now() + at_most;
-    let mut waits = None;
+    let deadline = (tokio::time::Instant::now() + at_most).min(ask.bounds.until);
+    let (mut waits, mut place) = (None, None::<Waiter<'_>>);
     // Whoever waited is judged again (rule R5); it may then be another of its places that is occupied.
     while let Err(NotBegun::Occupied { key, .. }) = tried {
-        let Some(waiter) = ledger.waiting().join(key, waiters) else { return tried };
+        // Who waits already keeps its place.
+        let waiter = match place.take().filter(|waiter| waiter.key() == key) {
+            Some(waiter) => waiter,
+            None => match ledger.waiting().join(key, waiters) {
+                Some(waiter) => waiter,
+                None => {
+                    ask.bounds.hits.hit(Limit::Waiters);
+                    return tried;
+                }
+            },
+        };
+        let waiter = place.insert(waiter);
         waits.get_or_insert_with(|| Waits::new(ask));
         let mut woken = std::pin::pin!(waiter.woken());
         woken.as_mut().enable();
         tried = ledger.begin(write).await;
         let still_here = matches!(tried, Err(NotBegun::Occupied { key: now, .. }) if now == key);
         if still_here && tokio::time::timeout_at(deadline, woken).await.is_err() {
+            ask.bounds.hits.hit(Limit::WaitTime);
             return tried;
         }
     }

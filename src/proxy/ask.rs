@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, Response, header};
 use super::body::AnswerBody;
 use super::gateway::{Gateway, Live, LiveRoute};
 use super::in_flight::InFlight;
+use super::patience::Bounds;
 use super::refuse::refuse;
 use super::target::Target;
 use crate::decide::policy::{Mode, Principal, Reveal, RoutePolicy};
@@ -31,6 +32,8 @@ pub struct Ask {
     pub target: Target,
     /// Its client.
     pub peer: Option<SocketAddr>,
+    /// How long it and its exchanges with the origin may take.
+    pub bounds: Bounds,
     /// Counts it as in flight.
     pub in_flight: Arc<InFlight>,
 }
@@ -77,6 +80,7 @@ impl Ask {
         refusal: &Refusal,
     ) -> Response<AnswerBody> {
         self.note_conflict(fields, resource, refusal);
+        self.route.metrics.refused(refusal.kind.name());
         let current = resource
             .filter(|_| self.policy().reveal == Reveal::CurrentTag)
             .filter(|_| refusal.kind == RefusalKind::PreconditionFailed)

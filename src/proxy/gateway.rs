@@ -38,6 +38,8 @@ pub struct Gateway {
     pub requests: Arc<Counter>,
     /// Client connections.
     pub connections: Arc<Counter>,
+    /// Writes that are being forwarded.
+    pub writes: Arc<Counter>,
     stopping: AtomicBool,
 }
 
@@ -85,6 +87,7 @@ impl Gateway {
         let gateway = Gateway {
             requests: Counter::new(metrics.requests_in_flight.clone()),
             connections: Counter::new(metrics.client_connections.clone()),
+            writes: Counter::new(metrics.writes_forwarding.clone()),
             ledger,
             live: ArcSwap::from_pointee(live),
             metrics,
@@ -168,7 +171,11 @@ impl Live {
                 .filter(|pool| *pool.upstream() == upstream);
             let pool = match kept {
                 Some(pool) => pool.clone(),
-                None => Pool::new(upstream.clone(), metrics.origin_connections(&upstream.name)),
+                None => Pool::new(
+                    upstream.clone(),
+                    metrics.origin_connections(&upstream.name),
+                    metrics.limits.clone(),
+                ),
             };
             pools.insert(upstream.name.clone(), pool);
         }
@@ -183,7 +190,11 @@ impl Live {
             Arc::new(LiveRoute {
                 metrics: Arc::new(metrics.route(&route.policy.name)),
                 pool: pool.unwrap_or_else(|| {
-                    Pool::new(route.upstream.clone(), metrics.origin_connections(&route.upstream.name))
+                    Pool::new(
+                        route.upstream.clone(),
+                        metrics.origin_connections(&route.upstream.name),
+                        metrics.limits.clone(),
+                    )
                 }),
                 beside_managed: managed.contains(&route.upstream.name),
                 whole: route.upstream.has_whole_changes.then(|| ledger.whole_key(&route.upstream.name)),

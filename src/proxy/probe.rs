@@ -9,13 +9,15 @@ use http::{HeaderName, Method, Request, Response, StatusCode, Version, header};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::ask::Ask;
-use super::body::{OriginBody, OutgoingBody};
+use super::body::OriginBody;
 use super::fields::{RequestEdit, to_origin};
 use super::origin::exchange::{NoAnswer, exchange};
+use super::outgoing::OutgoingBody;
 use super::representation::{date, last_modified};
 use crate::decide::claim::Shown;
 use crate::decide::outcome::WriteEnd;
 use crate::identify::query;
+use crate::report::limits_hit::Limit;
 use crate::request::method::{OVERRIDE_FIELDS, OVERRIDE_PARAMETER};
 use crate::request::preconditions::CONDITIONAL_FIELDS;
 
@@ -65,7 +67,20 @@ pub async fn look(ask: &Ask, parts: &Parts) -> Result<Look, NoAnswer> {
 }
 
 /// Whether the resource now reads as what was sent, whose digest is given (`etag_on_put = "verified"`).
+///
+/// The origin has `response_timeout` for all of it, its body too: the write's permit is held meanwhile.
 pub async fn reads_back(ask: &Ask, parts: &Parts, key: (u64, u64), sent: &SipHasher13) -> bool {
+    let at_most = ask.route.pool.upstream().response_timeout;
+    match tokio::time::timeout(at_most, read_back(ask, parts, key, sent)).await {
+        Ok(same) => same,
+        Err(_) => {
+            ask.bounds.hits.hit(Limit::ResponseTime);
+            false
+        }
+    }
+}
+
+async fn read_back(ask: &Ask, parts: &Parts, key: (u64, u64), sent: &SipHasher13) -> bool {
     let Ok(answer) = send(ask, parts, Method::GET).await else { return false };
     if answer.status() != StatusCode::OK || answer.headers().contains_key(header::CONTENT_ENCODING) {
         return false;
@@ -116,10 +131,9 @@ async fn send(ask: &Ask, parts: &Parts, method: Method) -> Result<Response<Origi
         *request.headers_mut() = to_origin(&parts.headers, &edit);
         request
     };
-    let silence = ask.live.limits.body_idle_timeout;
-    match exchange(&ask.route.pool, request(), silence, false).await {
+    match exchange(&ask.route.pool, request(), &ask.bounds, false).await {
         Err(lost) if lost.suggests_another_read() => {
-            exchange(&ask.route.pool, request(), silence, true).await
+            exchange(&ask.route.pool, request(), &ask.bounds, true).await
         }
         answered => answered,
     }

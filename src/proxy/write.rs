@@ -1,4 +1,21 @@
 //! Writes to managed resources: admitted by the ledger, forwarded once, settled, then answered.
+//!
+//! # How long a permit is held at most
+//!
+//! Whatever a client or an origin does, each wait between the ledger's `begin` and the settlement ends:
+//!
+//! | wait, in its order | bound |
+//! |---|---|
+//! | for a place among the writes in flight | none: there is one, or the write is refused |
+//! | the look at the origin (`If-Match: *` and the like): HEAD, and GET after a HEAD that failed | each an exchange without a body: see [`exchange`]; once more where a connection proves to be dead |
+//! | what is left of a look's answer | nobody waits for it; it is dropped after `body_idle_timeout` |
+//! | the write itself | an exchange: `connect_timeout` for each of its steps, `upload_timeout`, `response_timeout` |
+//! | the rest of a body that was answered early | the same `upload_timeout`, from when the body began to be sent |
+//! | the read-back of `etag_on_put = "verified"`, its body too | `response_timeout` |
+//! | the settlement | none: it takes a lock and no more |
+//!
+//! The exchanges are together bounded by `request_timeout`, counted from the request's head. The settle time
+//! of a write of unknown outcome comes on top (rule R8).
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -9,11 +26,13 @@ use parking_lot::Mutex;
 use siphasher::sip128::SipHasher13;
 use tokio::sync::oneshot;
 
-use super::admit::Admitted;
+use super::admit::{Admitted, give_up};
 use super::ask::{Ask, Named};
-use super::body::{AnswerBody, OriginBody, OutgoingBody, SharedDigest};
+use super::body::{AnswerBody, OriginBody};
 use super::changes;
+use super::in_flight::InFlight;
 use super::origin::exchange::exchange;
+use super::outgoing::{OutgoingBody, SharedDigest};
 use super::pass::{log_no_answer, onward, to_answer, unanswered};
 use super::probe;
 use super::representation::variant;
@@ -37,6 +56,7 @@ pub async fn forward(
     parts: Parts,
     body: OutgoingBody,
     admitted: Admitted,
+    forwarding: InFlight,
 ) -> Answered {
     let (tell, told) = oneshot::channel();
     let metrics = ask.route.metrics.clone();
@@ -44,6 +64,7 @@ pub async fn forward(
     let path = ask.target.spelled.path().to_owned();
     tokio::spawn(async move {
         let answered = carry(ask, named, effect, parts, body, admitted).await;
+        drop(forwarding);
         // A client that has left gets no answer; what was settled stays settled.
         drop(tell.send(answered));
     });
@@ -75,10 +96,7 @@ async fn carry(
                 ask.note_conflict(&parts.headers, Some(&named), &refusal);
             }
             Err(refusal) => {
-                match permit {
-                    Ok(permit) => drop(permit.settle(WriteOutcome::NotApplied).await),
-                    Err(unjudged) => unjudged.ended(),
-                }
+                give_up(permit).await;
                 let outcome = if refusal.kind.is_conflict() { "refused" } else { "unreachable" };
                 return (ask.refuse(&parts.headers, Some(&named), &refusal), outcome);
             }
@@ -91,7 +109,7 @@ async fn carry(
     }
     let request = onward(&ask, &parts, &CONDITIONAL_FIELDS, None, body);
     let sent_at = Instant::now();
-    let answered = exchange(&ask.route.pool, request, ask.live.limits.body_idle_timeout, false).await;
+    let answered = exchange(&ask.route.pool, request, &ask.bounds, false).await;
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
     match answered {
         Ok(answer) => settle_answered(&ask, &named, &parts, answer, permit, &claim, digest).await,
@@ -136,8 +154,8 @@ async fn settle_answered(
     if ended == WriteOutcome::Applied {
         // An origin may answer before it has read the whole body: it can still be applying it.
         let progress = answer.body().request_progress();
-        progress.over().await;
-        if !progress.is_sent() {
+        let over = progress.over(&ask.bounds.hits).await;
+        if over.is_err() || !progress.is_sent() {
             ended = outcome(WriteEnd::RequestIncomplete, ask.policy());
         }
     }

@@ -9,6 +9,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::limits_hit::LimitsHit;
 use super::names;
 
 /// Every metric of the process.
@@ -16,6 +17,7 @@ pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     conflicts: IntCounterVec,
+    refusals: IntCounterVec,
     overrides: IntCounterVec,
     unknown_outcomes: IntCounterVec,
     writes_in_flight: IntGaugeVec,
@@ -36,8 +38,12 @@ pub struct Metrics {
     pub client_connections: IntGauge,
     /// Client connections closed because of the limit.
     pub client_connections_refused: IntCounter,
+    /// Limits that were hit.
+    pub limits: LimitsHit,
     /// Requests in flight.
     pub requests_in_flight: IntGauge,
+    /// Writes being forwarded.
+    pub writes_forwarding: IntGauge,
     /// Whether the newest configuration is in force.
     pub reload_successful: IntGauge,
     /// When the configuration in force was taken.
@@ -50,6 +56,7 @@ pub struct Metrics {
 pub struct RouteMetrics {
     requests: IntCounterVec,
     conflicts: IntCounterVec,
+    refusals: IntCounterVec,
     unknown_outcomes: IntCounterVec,
     route: Arc<str>,
     /// `answered` by the commonest methods, so that they cost no look-up: GET, HEAD, PUT, POST, PATCH, DELETE.
@@ -122,6 +129,13 @@ impl Metrics {
                         "Conflicts by route, kind and mode: refused (enforce) or only counted (observe).",
                     ),
                     &["route", "kind", "mode"],
+                ),
+            )?,
+            refusals: add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(names::REFUSALS_TOTAL, "Refusals by route and kind."),
+                    &["route", "kind"],
                 ),
             )?,
             overrides: add(
@@ -245,7 +259,24 @@ impl Metrics {
                 r,
                 IntCounter::new(
                     names::CLIENT_CONNECTIONS_REFUSED_TOTAL,
-                    "Client connections closed at once because of limits.max_connections.",
+                    "Client connections refused because of limits.max_connections.",
+                ),
+            )?,
+            limits: LimitsHit::new(&add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(
+                        names::LIMITS_HIT_TOTAL,
+                        "Limits that clients or origins ran into, by the key that sets them.",
+                    ),
+                    &["limit"],
+                ),
+            )?),
+            writes_forwarding: add(
+                r,
+                IntGauge::new(
+                    names::WRITES_FORWARDING,
+                    "Writes that are being forwarded, without unsettled ones.",
                 ),
             )?,
             requests_in_flight: add(
@@ -298,6 +329,7 @@ impl Metrics {
                 .map(answered),
             requests: self.requests.clone(),
             conflicts: self.conflicts.clone(),
+            refusals: self.refusals.clone(),
             unknown_outcomes: self.unknown_outcomes.clone(),
             overrides: self.overrides.with_label_values(label),
             writes_in_flight: self.writes_in_flight.with_label_values(label),
@@ -352,6 +384,11 @@ impl RouteMetrics {
     /// A conflict; `mode` is `enforce` or `observe`.
     pub fn conflict(&self, kind: &'static str, mode: &'static str) {
         self.conflicts.with_label_values(&[&*self.route, kind, mode]).inc();
+    }
+
+    /// A request was refused; `kind` is the name of a kind of refusal.
+    pub fn refused(&self, kind: &'static str) {
+        self.refusals.with_label_values(&[&*self.route, kind]).inc();
     }
 
     /// A forwarded write's outcome is unknown; `cause` is one of [`names::UNKNOWN_CAUSES`].

@@ -12,9 +12,13 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::proxy::patience::{Pace, Paced};
+
 /// The half that hyper reads and writes.
 pub struct OriginStream {
     socket: Arc<TcpStream>,
+    /// An origin that takes nothing of what it is sent has its connection broken.
+    paced: Paced,
     open: IntGauge,
 }
 
@@ -22,11 +26,12 @@ pub struct OriginStream {
 #[derive(Clone)]
 pub struct Liveness(Arc<TcpStream>);
 
-/// Wraps a connected socket; `open` counts it while it lives.
-pub fn share(socket: TcpStream, open: IntGauge) -> (OriginStream, Liveness) {
+/// Wraps a connected socket; `open` counts it while it lives, and `pace` is what is expected of the origin
+/// while it is sent something.
+pub fn share(socket: TcpStream, open: IntGauge, pace: Arc<Pace>) -> (OriginStream, Liveness) {
     open.inc();
     let socket = Arc::new(socket);
-    (OriginStream { socket: socket.clone(), open }, Liveness(socket))
+    (OriginStream { socket: socket.clone(), paced: Paced::new(pace), open }, Liveness(socket))
 }
 
 impl Liveness {
@@ -37,6 +42,18 @@ impl Liveness {
         match SockRef::from(&*self.0).peek(&mut byte) {
             Ok(_) => false,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        }
+    }
+}
+
+impl OriginStream {
+    fn write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.socket.poll_write_ready(cx))?;
+            match self.socket.try_write_vectored(slices) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
         }
     }
 }
@@ -66,17 +83,12 @@ impl AsyncWrite for OriginStream {
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.socket.poll_write_ready(cx))?;
-            match self.socket.try_write_vectored(slices) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
-            }
-        }
+        let written = self.write(cx, slices);
+        self.paced.taken(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
