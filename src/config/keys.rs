@@ -230,7 +230,7 @@ static KEYS: &[KeyDoc] = &[
     key(Ledger, "max_resources", count(1, 1_000_000_000), Is("1_000_000"), "the most resources with a version of their own; about 30 bytes each"),
     key(Ledger, "state_file", Kind::File, Means("versions do not survive a restart"), "where versions survive a clean restart; a file for one process at a time"),
     key(Ledger, "settle", WAIT, Is(r#""5s""#), "how long a write of unknown outcome may still be applied by the origin"),
-    key(Ledger, "start_hold", WAIT, Means("as `settle`"), "how long writes wait at a start without the state of an earlier life, whose writes may still be applied"),
+    key(Ledger, "start_hold", WAIT, Means("`settle` and the longest `read_lag`"), "how long writes wait at a start without the state of an earlier life, whose writes may still be applied"),
 
     key(Upstreams, "servers", Kind::Servers, Mistake, "host:port of each server; connections go to the first one that accepts, in turn"),
     key(Upstreams, "connect_timeout", TIMEOUT, Is(r#""1s""#), "how long connecting may take"),

@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::checked::{Ledger, Limits, Server, XForwarded};
+use super::checked::{Ledger, Limits, Server, Upstream, XForwarded};
 use super::reader::{Empty, Table, Value};
 use super::values::{Mistake, pseudonym, socket_address};
 
@@ -99,21 +101,39 @@ pub(super) fn limits(table: &Table<'_>) -> Option<Limits> {
     })
 }
 
+/// `[ledger]`, before it is known how far the origins' reads lag.
+pub(super) struct LedgerDraft {
+    max_resources: usize,
+    state_file: Option<PathBuf>,
+    settle: Duration,
+    start_hold: Option<Duration>,
+}
+
 /// Reads `[ledger]`.
-pub(super) fn ledger(table: &Table<'_>) -> Option<Ledger> {
+pub(super) fn ledger(table: &Table<'_>) -> Option<LedgerDraft> {
     let store = table.read("store", |value| value.choice(&[("memory", ())]));
     let max_resources = table.count("max_resources");
     let state_file = table.read_if_given("state_file", |value| value.parsed(file));
     let settle = table.span("settle");
     let start_hold = table.read_if_given("start_hold", Value::span);
     store?;
-    let settle = settle?;
-    Some(Ledger {
+    Some(LedgerDraft {
         max_resources: max_resources?,
         state_file: state_file?,
-        settle,
-        start_hold: start_hold?.unwrap_or(settle),
+        settle: settle?,
+        start_hold: start_hold?,
     })
+}
+
+impl LedgerDraft {
+    /// R10 and R13: a write of an earlier life may be applied until `settle` is over, and reads may go on
+    /// showing what was there before it for as long as they lag.
+    pub(super) fn with(self, upstreams: &[Arc<Upstream>]) -> Ledger {
+        let LedgerDraft { max_resources, state_file, settle, start_hold } = self;
+        let read_lag = upstreams.iter().map(|upstream| upstream.read_lag).max().unwrap_or_default();
+        let start_hold = start_hold.unwrap_or(settle.saturating_add(read_lag));
+        Ledger { max_resources, state_file, settle, start_hold }
+    }
 }
 
 fn file(text: &str) -> Result<PathBuf, Mistake> {

@@ -28,7 +28,7 @@
 //! | R7 end | one step draws a fresh number, publishes it and frees the resource; then the client is answered. Only an answer that proves the write was not applied keeps the version |
 //! | R8 unknown | the hold goes on for the settle time, and for a look at the origin after it where the route asks for one; reads go on with the old number, and the fresh one is drawn at the end |
 //! | R9 forgetting | entries at rest may go in any order; what has no entry is at the floor, which becomes the larger of itself and the forgotten version. Occupied entries stay; a table full of them takes no write |
-//! | R10 start | without the state of an earlier life writes wait out the settle time, and the floor is drawn at its end |
+//! | R10 start | without the state of an earlier life writes wait out the settle time, and for as much longer as reads may lag behind what is applied in it; the floor is drawn at the end |
 //! | R11 state file | the last act of a process that judges no more writes, gone for good before the next one accepts any; what was occupied comes back as unsettled |
 //! | R12 one at a time | two processes with a ledger in memory each never judge writes at once |
 //! | R13 lag | where the origin's reads may lag behind its writes, reads get an older number for as long |

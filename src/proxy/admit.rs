@@ -141,7 +141,12 @@ async fn begin(ask: &Ask, write: &BeginWrite, patience: Patience) -> Result<Begu
     let (Overlap::Wait { at_most, waiters }, Patience::AsRoute) = (ask.policy().overlap, patience) else {
         return tried;
     };
-    let deadline = (tokio::time::Instant::now() + at_most).min(ask.bounds.until);
+    let deadline = tokio::time::Instant::now() + at_most;
+    let (deadline, limit) = if deadline < ask.bounds.until {
+        (deadline, Limit::WaitTime)
+    } else {
+        (ask.bounds.until, Limit::RequestTime)
+    };
     let (mut waits, mut place) = (None, None::<Waiter<'_>>);
     // Whoever waited is judged again (rule R5); it may then be another of its places that is occupied.
     while let Err(NotBegun::Occupied { key, .. }) = tried {
@@ -163,7 +168,7 @@ async fn begin(ask: &Ask, write: &BeginWrite, patience: Patience) -> Result<Begu
         tried = ledger.begin(write).await;
         let still_here = matches!(tried, Err(NotBegun::Occupied { key: now, .. }) if now == key);
         if still_here && tokio::time::timeout_at(deadline, woken).await.is_err() {
-            ask.bounds.hits.hit(Limit::WaitTime);
+            ask.bounds.hits.hit(limit);
             return tried;
         }
     }

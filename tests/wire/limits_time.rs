@@ -278,6 +278,26 @@ fn an_origin_that_answers_nothing_hits_response_timeout() {
     await_all_free(&proxy);
 }
 
+/// Each of them is a sign of life, and none is an answer.
+#[test]
+fn an_origin_that_drips_its_head_or_says_1xx_for_ever_is_given_up_on() {
+    let upstream = "[upstreams.origin]\nservers = [\"{origin}\"]\nresponse_timeout = \"300ms\"";
+    for (begin, piece) in [("HTTP/1.1 200 OK\r\nX: ", "x"), ("", "HTTP/1.1 102 Processing\r\n\r\n")] {
+        let (origin, proxy) = items_with(upstream);
+        let tag = proxy.tag("/items/1");
+        origin.once("PUT", "/items/1", move |exchange| {
+            exchange.read_body()?;
+            exchange.write(begin)?;
+            drip(exchange, piece)
+        });
+        proxy.put("/items/1", &tag, "x").expect_refusal(504, "outcome-unknown");
+        expect_hits(&proxy, "upstreams.response_timeout", 1);
+        proxy.await_rest();
+        proxy.put("/items/1", &proxy.tag("/items/1"), "y").expect(204);
+        await_all_free(&proxy);
+    }
+}
+
 #[test]
 fn a_look_before_the_write_that_is_not_answered_frees_the_resource() {
     let upstream = "[upstreams.origin]\nservers = [\"{origin}\"]\nresponse_timeout = \"200ms\"";
@@ -338,6 +358,7 @@ fn who_waits_for_its_turn_waits_no_longer_than_the_request_may_take() {
     assert!(["unsettled", "write-in-flight"].iter().any(|kind| waited.json()["kind"] == *kind), "{waited}");
     writing.answer().expect_refusal(504, "outcome-unknown");
     held.die();
+    proxy.expect_metric(&hits("routes.wait_timeout"), 0);
     await_all_free(&proxy);
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ifmatch::decide::claim::HoldMode;
+use ifmatch::ledger::names::SavedNames;
 use ifmatch::ledger::protocol::{BegunAt, Ending, Millis, Owed, SavedLag, Slots};
 use ifmatch::ledger::snapshot::{Head, Reader, Record, Writer};
 use ifmatch::request::version_tag::{Incarnation, ResourceKey, Version};
@@ -139,6 +140,7 @@ fn write_down(slots: &Slots, sequence: u8) -> Vec<u8> {
         incarnation: Incarnation(1),
         hash_keys: (2, 3),
         sequence: sequence.into(),
+        names: SavedNames::default(),
         floors: vec![(slots.floor(), slots.floor_begun())],
         holds: holds.len() as u64,
         lags: lags.len() as u64,
