@@ -3,6 +3,8 @@
 // A test binary: helpers may fail loudly, as the tests themselves do.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
 
+mod deliveries;
+mod fates;
 mod fidelity;
 mod foreign;
 mod foreign_findings;
@@ -14,6 +16,7 @@ mod forwarding;
 mod given;
 mod harness;
 mod large_bodies;
+mod leaving;
 mod life;
 mod limits;
 mod limits_memory;
@@ -27,4 +30,5 @@ mod restart;
 mod smoke;
 mod storm;
 mod targets;
+mod verify;
 mod writes;
