@@ -4,6 +4,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 
 use super::ask::Ask;
+use super::slips_by::may_lead_to_guarded;
 use crate::decide::aim;
 use crate::decide::claim::HoldMode;
 use crate::decide::policy::AlsoChanges;
@@ -23,7 +24,7 @@ pub fn whole_place(ask: &Ask) -> Option<Place> {
 }
 
 /// Where COPY and MOVE write to (RFC 4918 section 10.3).
-const DESTINATION: HeaderName = HeaderName::from_static("destination");
+pub(super) const DESTINATION: HeaderName = HeaderName::from_static("destination");
 
 /// The further resources that a write occupies: those that its route lists, and the `Destination` of a
 /// COPY or MOVE. Its author claims nothing about them, so they are shared with others like it.
@@ -41,12 +42,13 @@ pub fn others(ask: &Ask, parts: &Parts) -> Result<Vec<Place>, Refusal> {
         }
     }
     for destination in parts.headers.get_all(DESTINATION) {
-        match destination.to_str().map_or(Reference::Elsewhere, |text| resource_at(ask, text)) {
+        let text = destination.to_str().unwrap_or_default();
+        match resource_at(ask, text) {
             Reference::Resource(named) => keys.push(named?),
-            Reference::Unmanaged => {}
-            Reference::Elsewhere => {
+            Reference::Unmanaged if !may_lead_to_guarded(ask, text) => {}
+            Reference::Unmanaged | Reference::Elsewhere => {
                 return Err(say::ambiguous(
-                    "a field Destination beside it that is not a path of this server",
+                    "a field Destination beside it that is not plainly a path of this server",
                 ));
             }
         }
@@ -111,7 +113,7 @@ fn resource_at(ask: &Ask, reference: &str) -> Reference {
 }
 
 /// A reference against the path it came with (RFC 3986 section 5.2, the forms that servers send).
-fn resolved(base: &str, reference: &str) -> Option<String> {
+pub(super) fn resolved(base: &str, reference: &str) -> Option<String> {
     if reference.starts_with('/') && !reference.starts_with("//") || reference.contains("://") {
         return Some(reference.to_owned());
     }

@@ -15,13 +15,13 @@ use super::body::{AnswerBody, drain_request};
 use super::form::{Form, read_form};
 use super::gateway::{Gateway, Live};
 use super::refuse::refuse;
-use super::target::Target;
+use super::slips_by::slips_by;
+use super::target::{Target, is_chunked_at_most};
 use super::{admit, pass, read, write};
 use crate::decide::aim;
 use crate::decide::policy::{Mode, StatusMapping};
 use crate::decide::verdict::{Refusal, RefusalKind, say};
 use crate::identify::resource_id::ResourceId;
-use crate::identify::target_path::TargetPath;
 use crate::report::request_report::{AccessLog, RequestReport};
 use crate::request::method::Effect;
 
@@ -159,21 +159,6 @@ async fn take_way(
     }
 }
 
-/// A write whose path could mean different things leads to this route, which judges nothing, in our
-/// reading; if it leads to a guarded route of the same origin in another one, it must not get by here.
-fn slips_by(ask: &Ask, parts: &Parts) -> Option<Refusal> {
-    let ambiguity = ask.target.path.ambiguity().filter(|_| ask.route.beside_managed)?;
-    let guarded = |path: &TargetPath| {
-        ask.live.routes.find(ask.target.host.as_deref(), path).is_some_and(|route| {
-            let policy = &route.route.policy;
-            policy.mode == Mode::Enforce && policy.upstream == ask.policy().upstream
-        })
-    };
-    let gets_by = effect_of(ask, parts, &[]).writes()
-        && TargetPath::other_readings(ask.target.spelled.path()).iter().any(guarded);
-    gets_by.then(|| say::ambiguous(ambiguity))
-}
-
 /// The answer to a refused request whose body may still be coming.
 pub fn refused(
     ask: &Ask,
@@ -193,19 +178,21 @@ pub fn refused(
 }
 
 /// A refused request's body is read and dropped so that the connection stays usable; where the client
-/// waits for 100 (Continue) it will not send one, and the connection is closed instead.
+/// waits for 100 (Continue) it will not send one, and the connection is closed instead. So it is where
+/// somebody on the way may see another end of the body than we do (RFC 9112 section 6.3).
 pub fn settle_unread_body(parts: &Parts, body: Incoming, answer: &mut Response<AnswerBody>, live: &Live) {
     if body.is_end_stream() {
         return;
     }
-    if parts.headers.contains_key(header::EXPECT) {
+    if parts.headers.contains_key(header::EXPECT) || !is_chunked_at_most(&parts.headers) {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     } else {
         drain_request(body, live.limits.body_idle_timeout);
     }
 }
 
-fn effect_of(ask: &Ask, parts: &Parts, form: &[u8]) -> Effect {
+/// What a request does, by the strictest of the methods that it states.
+pub(super) fn effect_of(ask: &Ask, parts: &Parts, form: &[u8]) -> Effect {
     aim::effect(ask.policy(), &ask.method, &aim::overrides(&parts.headers, ask.target.query(), form))
 }
 

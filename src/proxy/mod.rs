@@ -21,5 +21,6 @@ pub mod refuse;
 pub mod representation;
 pub mod request_line;
 pub mod serve;
+pub mod slips_by;
 pub mod target;
 pub mod write;
