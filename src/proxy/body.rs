@@ -16,6 +16,7 @@ use siphasher::sip128::SipHasher13;
 use tokio::sync::Notify;
 use tokio::time::Sleep;
 
+use super::fields::trailers_to_origin;
 use super::in_flight::InFlight;
 use super::origin::pool::Lease;
 
@@ -228,6 +229,10 @@ impl Body for OutgoingBody {
                 if client.is_end_stream() {
                     this.progress.set(SENT);
                 }
+                let frame = match frame.into_trailers() {
+                    Ok(trailers) => Frame::trailers(trailers_to_origin(&trailers)),
+                    Err(data) => data,
+                };
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(None) => {
