@@ -16,6 +16,10 @@ use crate::identify::resource_id::ResourceId;
 use crate::report::journal::Conflict;
 use crate::request::version_tag::{ResourceKey, VersionTag};
 
+/// How much of a method is kept and logged with a conflict: more than any registered one has, and little
+/// enough for whoever sends methods as long as a head may be.
+const LONGEST_METHOD: usize = 32;
+
 /// A request that has found its route.
 pub struct Ask {
     /// What all requests share.
@@ -86,7 +90,7 @@ impl Ask {
             resource: resource.map_or_else(|| self.target.path.routed(), |named| named.id.to_string()),
             kind,
             status: refusal.kind.status(self.policy().statuses).as_u16(),
-            method: self.method.to_string(),
+            method: self.method.as_str().chars().take(LONGEST_METHOD).collect(),
             mode,
             client: format!("{:016x}", self.client_id(fields)),
         };

@@ -13,6 +13,7 @@ mod foreign_webdav;
 mod forwarding;
 mod given;
 mod harness;
+mod hostile;
 mod large_bodies;
 mod life;
 mod metrics;
