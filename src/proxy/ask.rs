@@ -18,6 +18,10 @@ use crate::ledger::names::UnderWay;
 use crate::report::journal::Conflict;
 use crate::request::version_tag::{ResourceKey, VersionTag};
 
+/// How much of a method is kept and logged with a conflict: more than any registered one has, and little
+/// enough for whoever sends methods as long as a head may be.
+const LONGEST_METHOD: usize = 32;
+
 /// A request that has found its route.
 pub struct Ask {
     /// What all requests share.
@@ -129,7 +133,7 @@ impl Ask {
             resource: resource.map_or_else(|| self.target.path.routed(), |named| named.id.to_string()),
             kind,
             status: status.as_u16(),
-            method: self.method.to_string(),
+            method: self.method.as_str().chars().take(LONGEST_METHOD).collect(),
             mode: if self.policy().mode == Mode::Observe { "observe" } else { "enforce" },
             took_effect: None,
             client: format!("{:016x}", self.client_id(fields)),

@@ -27,6 +27,7 @@ pub mod refuse;
 pub mod representation;
 pub mod request_line;
 pub mod serve;
+pub mod slips_by;
 pub mod target;
 pub mod tunnel;
 pub mod unjudged;

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::body::BodyError;
+use super::fields::trailers_to_origin;
 use super::noted::SharedNoted;
 use super::patience::{Bounds, Clock, Patience};
 use crate::report::limits_hit::{Limit, LimitsHit};
@@ -229,7 +230,10 @@ impl FromClient {
                 if self.body.is_end_stream() {
                     progress.set(SENT);
                 }
-                Poll::Ready(Some(Ok(frame)))
+                Poll::Ready(Some(Ok(match frame.into_trailers() {
+                    Ok(trailers) => Frame::trailers(trailers_to_origin(&trailers)),
+                    Err(data) => data,
+                })))
             }
             Poll::Ready(None) => {
                 progress.set(SENT);

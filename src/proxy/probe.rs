@@ -21,7 +21,7 @@ use crate::decide::claim::Shown;
 use crate::decide::outcome::WriteEnd;
 use crate::identify::query;
 use crate::report::limits_hit::Limit;
-use crate::request::method::{OVERRIDE_FIELDS, OVERRIDE_PARAMETER};
+use crate::request::method::{OVERRIDE_PARAMETER, is_override_field};
 use crate::request::preconditions::CONDITIONAL_FIELDS;
 
 /// What describes the write's own body, or asks for a part.
@@ -130,7 +130,7 @@ impl Question {
             .iter()
             .cloned()
             .chain(OF_THE_WRITE)
-            .chain(OVERRIDE_FIELDS.map(HeaderName::from_static))
+            .chain(parts.headers.keys().filter(|name| is_override_field(name)).cloned())
             .collect();
         let edit = RequestEdit {
             without: &without,

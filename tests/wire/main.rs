@@ -15,6 +15,7 @@ mod foreign_webdav;
 mod forwarding;
 mod given;
 mod harness;
+mod hostile;
 mod large_bodies;
 mod leaving;
 mod life;
