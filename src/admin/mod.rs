@@ -20,7 +20,7 @@ use crate::identify::query;
 use crate::identify::target_path::TargetPath;
 use crate::proxy::body::AnswerBody;
 use crate::proxy::gateway::Gateway;
-use crate::proxy::serve::http_builder;
+use crate::proxy::serve::{HeadLimits, http_builder};
 
 /// The admin listener, as pingora sees it.
 pub struct Admin(Arc<Gateway>);
@@ -35,16 +35,14 @@ impl Admin {
 #[async_trait]
 impl ServerApp for Admin {
     async fn process_new(self: &Arc<Self>, stream: Stream, _shutdown: &ShutdownWatch) -> Option<Stream> {
-        const HEADER_BYTES: usize = 16 * 1024;
-        const HEADERS: usize = 64;
-        const IDLE: Duration = Duration::from_secs(75);
+        const LIMITS: HeadLimits =
+            HeadLimits { bytes: 16 * 1024, fields: None, idle: Duration::from_secs(75) };
         let gateway = self.0.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let answer = answer(&gateway, &request);
             async move { Ok::<_, Infallible>(answer) }
         });
-        let served =
-            http_builder(HEADER_BYTES, HEADERS, IDLE).serve_connection(TokioIo::new(stream), service).await;
+        let served = http_builder(LIMITS).serve_connection(TokioIo::new(stream), service).await;
         if let Err(error) = served {
             tracing::debug!(%error, "a connection to the admin listener ended");
         }
@@ -132,7 +130,8 @@ fn resources(gateway: &Gateway, asked: &str) -> Response<AnswerBody> {
     }
     match aim::resource(policy, &parsed, in_target) {
         Ok(id) => {
-            let found = gateway.ledger.inspect(gateway.ledger.key(&policy.upstream, &id), route.whole);
+            let key = gateway.ledger.key(&live.names, &policy.upstream, &id);
+            let found = gateway.ledger.inspect(key, route.whole);
             let told = json!({
                 "path": target,
                 "route": policy.name,

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
@@ -65,10 +66,12 @@ async fn show(demo: &Demo) -> ExitCode {
         Err(error) => return failed(&format_args!("cannot start the legacy API: {error}")),
     };
     let (direct, documents) = (api.address(), api.documents());
-    let config = match config::single_upstream(&direct.to_string(), Some(anywhere), Some(anywhere)) {
+    let mut config = match config::single_upstream(&direct.to_string(), Some(anywhere), Some(anywhere)) {
         Ok(config) => config,
         Err(problems) => return refuse(&problems),
     };
+    // Nobody can have written to an API that has just come into being.
+    config.ledger.start_hold = Duration::ZERO;
     let bound = match Bound::new(config, None, StopOn::Never) {
         Ok(bound) => bound,
         Err(reason) => return failed(&reason),

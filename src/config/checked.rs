@@ -65,6 +65,12 @@ pub struct Limits {
     pub max_connections: usize,
     /// Requests between their head and the end of their answer.
     pub max_requests_in_flight: usize,
+    /// Writes to guarded routes that are being forwarded. An unsettled one does not count: it holds its
+    /// entry in the ledger, which `ledger.max_resources` limits, but no connection, and an origin that is
+    /// down for a moment would otherwise shut out every write for the settle time.
+    pub max_writes_in_flight: usize,
+    /// Bytes of a request's target.
+    pub max_target_bytes: usize,
     /// Bytes of a request's line and fields together.
     pub max_header_bytes: usize,
     /// Fields of a request.
@@ -73,6 +79,12 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// How long a peer may take for the next piece of a body, in either direction.
     pub body_idle_timeout: Duration,
+    /// How long a request's whole body may take.
+    pub upload_timeout: Duration,
+    /// How long a request may take from its head to the end of its answer.
+    pub request_timeout: Duration,
+    /// How long an upgraded connection may stay without a byte either way.
+    pub tunnel_idle_timeout: Duration,
 }
 
 /// `[ledger]`; `store` is `"memory"`.
@@ -84,6 +96,8 @@ pub struct Ledger {
     pub state_file: Option<PathBuf>,
     /// How long a write of unknown outcome may still be applied.
     pub settle: Duration,
+    /// How long writes wait at a start without the state of an earlier life (rule R10).
+    pub start_hold: Duration,
 }
 
 /// `[upstreams.NAME]`

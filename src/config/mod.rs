@@ -132,7 +132,8 @@ fn read(root: &Table<'_>) -> Option<Config> {
     let drafts = drafts?;
     tell_clashes(&drafts);
     let (upstreams, routes) = assemble(upstreams?, drafts)?;
-    Some(Config { server: server?, limits: limits?, ledger: ledger?, upstreams, routes })
+    let ledger = ledger?.with(&upstreams);
+    Some(Config { server: server?, limits: limits?, ledger, upstreams, routes })
 }
 
 /// Puts routes and upstreams together if nothing is wrong with any.
@@ -226,5 +227,17 @@ mod tests {
         assert_eq!(upstream.read_lag, std::time::Duration::from_secs(3));
         let route = config.routes.iter().next().expect("one route");
         assert!(Arc::ptr_eq(&route.upstream, upstream));
+    }
+
+    /// What a killed process had sent is applied when `settle` is all but over; the replicas that answer
+    /// reads show it `read_lag` later. A read in between must not get a tag that is good after the hold.
+    #[test]
+    fn a_start_waits_until_reads_show_what_was_applied_last() {
+        let hold = |ledger: &str| {
+            let text = format!("[ledger]\n{ledger}\n{LEAST}read_lag = \"3s\"\n");
+            parse("f", &text).expect("correct").ledger.start_hold
+        };
+        assert_eq!(hold("settle = \"5s\""), std::time::Duration::from_secs(8));
+        assert_eq!(hold("start_hold = \"0s\""), std::time::Duration::ZERO);
     }
 }

@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::checked::{Ledger, Limits, Server, XForwarded};
+use super::checked::{Ledger, Limits, Server, Upstream, XForwarded};
 use super::reader::{Empty, Table, Value};
 use super::values::{Mistake, pseudonym, socket_address};
 
@@ -75,28 +77,63 @@ pub(super) fn shared_address(listen: &[SocketAddr], admin: Option<SocketAddr>) -
 pub(super) fn limits(table: &Table<'_>) -> Option<Limits> {
     let max_connections = table.count("max_connections");
     let max_requests_in_flight = table.count("max_requests_in_flight");
+    let max_writes_in_flight = table.count("max_writes_in_flight");
+    let max_target_bytes = table.size("max_target_bytes");
     let max_header_bytes = table.size("max_header_bytes");
     let max_header_count = table.count("max_header_count");
     let idle_timeout = table.span("idle_timeout");
     let body_idle_timeout = table.span("body_idle_timeout");
+    let upload_timeout = table.span("upload_timeout");
+    let request_timeout = table.span("request_timeout");
+    let tunnel_idle_timeout = table.span("tunnel_idle_timeout");
     Some(Limits {
         max_connections: max_connections?,
         max_requests_in_flight: max_requests_in_flight?,
+        max_writes_in_flight: max_writes_in_flight?,
+        max_target_bytes: max_target_bytes?,
         max_header_bytes: max_header_bytes?,
         max_header_count: max_header_count?,
         idle_timeout: idle_timeout?,
         body_idle_timeout: body_idle_timeout?,
+        upload_timeout: upload_timeout?,
+        request_timeout: request_timeout?,
+        tunnel_idle_timeout: tunnel_idle_timeout?,
     })
 }
 
+/// `[ledger]`, before it is known how far the origins' reads lag.
+pub(super) struct LedgerDraft {
+    max_resources: usize,
+    state_file: Option<PathBuf>,
+    settle: Duration,
+    start_hold: Option<Duration>,
+}
+
 /// Reads `[ledger]`.
-pub(super) fn ledger(table: &Table<'_>) -> Option<Ledger> {
+pub(super) fn ledger(table: &Table<'_>) -> Option<LedgerDraft> {
     let store = table.read("store", |value| value.choice(&[("memory", ())]));
     let max_resources = table.count("max_resources");
     let state_file = table.read_if_given("state_file", |value| value.parsed(file));
     let settle = table.span("settle");
+    let start_hold = table.read_if_given("start_hold", Value::span);
     store?;
-    Some(Ledger { max_resources: max_resources?, state_file: state_file?, settle: settle? })
+    Some(LedgerDraft {
+        max_resources: max_resources?,
+        state_file: state_file?,
+        settle: settle?,
+        start_hold: start_hold?,
+    })
+}
+
+impl LedgerDraft {
+    /// R10 and R13: a write of an earlier life may be applied until `settle` is over, and reads may go on
+    /// showing what was there before it for as long as they lag.
+    pub(super) fn with(self, upstreams: &[Arc<Upstream>]) -> Ledger {
+        let LedgerDraft { max_resources, state_file, settle, start_hold } = self;
+        let read_lag = upstreams.iter().map(|upstream| upstream.read_lag).max().unwrap_or_default();
+        let start_hold = start_hold.unwrap_or(settle.saturating_add(read_lag));
+        Ledger { max_resources, state_file, settle, start_hold }
+    }
 }
 
 fn file(text: &str) -> Result<PathBuf, Mistake> {

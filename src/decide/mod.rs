@@ -3,7 +3,9 @@
 
 pub mod aim;
 pub mod claim;
+pub mod naming;
 pub mod outcome;
 pub mod policy;
 pub mod read;
+pub mod took_effect;
 pub mod verdict;

@@ -23,6 +23,12 @@ pub enum RefusalKind {
     AmbiguousTarget,
     /// A body that a rule has to read is over the route's limit.
     ContentTooLarge,
+    /// A target over `limits.max_target_bytes`.
+    TargetTooLong,
+    /// A request's line and fields are over `limits.max_header_bytes` or `limits.max_header_count`.
+    FieldsTooLarge,
+    /// A head, or a body that a rule has to read, did not come in time. Nothing was forwarded.
+    RequestTimeout,
     /// Forwarded, and the connection was lost before a final answer.
     OutcomeUnknown,
     /// Forwarded, and no final answer came in time.
@@ -35,7 +41,7 @@ pub enum RefusalKind {
     Starting,
     /// The ledger cannot take another write now.
     LedgerUnavailable,
-    /// More requests in flight than `limits.max_requests_in_flight`, or the server is stopping.
+    /// More connections, requests or writes than `limits` allows.
     Overloaded,
     /// No configured route matches.
     NoRoute,
@@ -43,7 +49,7 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// Every kind.
-    pub const ALL: [RefusalKind; 15] = [
+    pub const ALL: [RefusalKind; 18] = [
         RefusalKind::PreconditionRequired,
         RefusalKind::PreconditionFailed,
         RefusalKind::WriteInFlight,
@@ -51,6 +57,9 @@ impl RefusalKind {
         RefusalKind::MalformedPrecondition,
         RefusalKind::AmbiguousTarget,
         RefusalKind::ContentTooLarge,
+        RefusalKind::TargetTooLong,
+        RefusalKind::FieldsTooLarge,
+        RefusalKind::RequestTimeout,
         RefusalKind::OutcomeUnknown,
         RefusalKind::OutcomeUnknownInTime,
         RefusalKind::OriginUnreachable,
@@ -71,6 +80,9 @@ impl RefusalKind {
             RefusalKind::MalformedPrecondition => "malformed-precondition",
             RefusalKind::AmbiguousTarget => "ambiguous-target",
             RefusalKind::ContentTooLarge => "content-too-large",
+            RefusalKind::TargetTooLong => "target-too-long",
+            RefusalKind::FieldsTooLarge => "fields-too-large",
+            RefusalKind::RequestTimeout => "request-timeout",
             RefusalKind::OutcomeUnknown | RefusalKind::OutcomeUnknownInTime => "outcome-unknown",
             RefusalKind::OriginUnreachable | RefusalKind::OriginSilent => "origin-unreachable",
             RefusalKind::Starting => "starting",
@@ -88,6 +100,9 @@ impl RefusalKind {
             RefusalKind::WriteInFlight | RefusalKind::Unsettled => StatusCode::CONFLICT,
             RefusalKind::MalformedPrecondition | RefusalKind::AmbiguousTarget => StatusCode::BAD_REQUEST,
             RefusalKind::ContentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            RefusalKind::TargetTooLong => StatusCode::URI_TOO_LONG,
+            RefusalKind::FieldsTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            RefusalKind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             RefusalKind::OutcomeUnknown | RefusalKind::OriginUnreachable => StatusCode::BAD_GATEWAY,
             RefusalKind::OutcomeUnknownInTime | RefusalKind::OriginSilent => StatusCode::GATEWAY_TIMEOUT,
             RefusalKind::Starting | RefusalKind::LedgerUnavailable | RefusalKind::Overloaded => {
@@ -108,7 +123,10 @@ impl RefusalKind {
             | RefusalKind::MalformedPrecondition
             | RefusalKind::AmbiguousTarget
             | RefusalKind::ContentTooLarge => true,
-            RefusalKind::OutcomeUnknown
+            RefusalKind::TargetTooLong
+            | RefusalKind::FieldsTooLarge
+            | RefusalKind::RequestTimeout
+            | RefusalKind::OutcomeUnknown
             | RefusalKind::OutcomeUnknownInTime
             | RefusalKind::OriginUnreachable
             | RefusalKind::OriginSilent
@@ -226,12 +244,110 @@ pub mod say {
         )
     }
 
+    /// A write that was forwarded and whose answer was not seen, of a kind of unknown outcome. It settles
+    /// in this time. A write that names the state it replaces may be sent again as it is, by a program too:
+    /// if it was applied, that state is over. No other is told when to try again.
+    pub fn outcome_unknown(kind: RefusalKind, settles_in: Duration, names_a_state: bool) -> Refusal {
+        let seconds = settles_in.as_secs() + u64::from(settles_in.subsec_nanos() > 0);
+        let detail = format!(
+            "The request was forwarded and no final answer came back: it may have been applied, or still be. \
+             That is settled in {seconds} s. Read the resource then, and send your change again only if it \
+             is not there."
+        );
+        Refusal { kind, detail, retry_after: names_a_state.then_some(settles_in) }
+    }
+
+    /// Another configuration names the resource in another way, or treats it so.
+    pub fn names_changed() -> Refusal {
+        Refusal::later(
+            RefusalKind::Starting,
+            SOON,
+            "This gateway's configuration has just changed how this resource is named or treated, and writes of \
+             before are still on their way. Try again, with a fresh read.",
+        )
+    }
+
     /// A field that cannot be read.
     pub fn malformed(field: &MalformedPrecondition) -> Refusal {
         let MalformedPrecondition { field, problem } = field;
         Refusal::new(
             RefusalKind::MalformedPrecondition,
             format!("The field {field} holds {}; expected {}.", problem.found, problem.expected),
+        )
+    }
+
+    /// A target that is longer than `limits.max_target_bytes`.
+    pub fn target_too_long(limit: usize) -> Refusal {
+        Refusal::new(
+            RefusalKind::TargetTooLong,
+            format!(
+                "This request's target is longer than the {limit} bytes that this gateway takes. Send what is \
+                 long in the content of a POST, or ask for less."
+            ),
+        )
+    }
+
+    /// A line and fields that are larger than `limits.max_header_bytes`.
+    pub fn fields_too_large(limit: usize) -> Refusal {
+        Refusal::new(
+            RefusalKind::FieldsTooLarge,
+            format!(
+                "This request's line and fields are together larger than the {limit} bytes that this gateway takes. \
+                 Send fewer or shorter fields; cookies are the usual cause."
+            ),
+        )
+    }
+
+    /// More fields than `limits.max_header_count`.
+    pub fn too_many_fields(limit: usize) -> Refusal {
+        Refusal::new(
+            RefusalKind::FieldsTooLarge,
+            format!("This request has more than the {limit} fields that this gateway takes. Send fewer."),
+        )
+    }
+
+    /// A body that has to be read before anything is forwarded, and does not come.
+    pub fn body_too_slow() -> Refusal {
+        Refusal::new(
+            RefusalKind::RequestTimeout,
+            "This request's content did not arrive in time, and nothing was forwarded. Send it again, faster.",
+        )
+    }
+
+    /// A head that was begun and did not come to its end.
+    pub fn head_too_slow() -> Refusal {
+        Refusal::new(
+            RefusalKind::RequestTimeout,
+            "This request's line and fields did not arrive in time. Send it again, faster, over a new connection.",
+        )
+    }
+
+    /// More connections than `limits.max_connections`.
+    pub fn too_many_connections() -> Refusal {
+        Refusal::later(
+            RefusalKind::Overloaded,
+            SOON,
+            "More connections are open than this gateway takes at a time. Try again, and keep connections \
+             for several requests.",
+        )
+    }
+
+    /// More writes than `limits.max_writes_in_flight`.
+    pub fn too_many_writes() -> Refusal {
+        Refusal::later(
+            RefusalKind::Overloaded,
+            SOON,
+            "More writes are on their way to the origin than this gateway takes at a time. Nothing was \
+             forwarded; try again, with the same tag.",
+        )
+    }
+
+    /// More requests than `limits.max_requests_in_flight`.
+    pub fn too_many_requests() -> Refusal {
+        Refusal::later(
+            RefusalKind::Overloaded,
+            SOON,
+            "More requests are in flight than this gateway takes at a time. Try again.",
         )
     }
 
@@ -261,6 +377,9 @@ mod tests {
             ("malformed-precondition", 400),
             ("ambiguous-target", 400),
             ("content-too-large", 413),
+            ("target-too-long", 414),
+            ("fields-too-large", 431),
+            ("request-timeout", 408),
             ("outcome-unknown", 502),
             ("outcome-unknown", 504),
             ("origin-unreachable", 502),

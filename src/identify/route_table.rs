@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::name_range::PathShape;
 use super::target_path::{Fold, TargetPath, fold_segment};
 
 /// A host that a route is for, as configured and checked.
@@ -101,8 +102,8 @@ impl PathPattern {
         named.chain(self.rest.as_deref())
     }
 
-    /// What is matched, segment by segment; `None` stands for any one segment.
-    fn shape(&self) -> Vec<Option<String>> {
+    /// What is matched, segment by segment.
+    pub fn shape(&self) -> PathShape {
         let last = self.segments.len().saturating_sub(1);
         let fold = |(i, segment): (usize, &PatternSegment)| match segment {
             PatternSegment::Parameter(_) => None,
@@ -112,7 +113,8 @@ impl PathPattern {
                 Some(fold_segment(&plain, Fold::default(), i == last && self.rest.is_none()))
             }
         };
-        self.segments.iter().enumerate().map(fold).collect()
+        let segments = self.segments.iter().enumerate().map(fold).collect();
+        PathShape { segments, rest: self.rest.is_some() }
     }
 }
 
@@ -314,7 +316,8 @@ fn tree_for(
     candidates.sort_by_key(|(taken, _)| (std::cmp::Reverse(taken.specific), taken.route));
     let mut tree = Tree::default();
     for (taken, pattern) in candidates {
-        if let Err(other) = tree.insert(&pattern.shape(), pattern.rest.is_some(), taken) {
+        let PathShape { segments, rest } = pattern.shape();
+        if let Err(other) = tree.insert(&segments, rest, taken) {
             let (first, second) = (other.min(taken.route), other.max(taken.route));
             clashes.push(SameShape { first, second });
         }

@@ -4,7 +4,7 @@ mod restart;
 
 use std::hash::Hasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -12,10 +12,12 @@ use siphasher::sip::SipHasher13;
 use tokio::time::Instant;
 
 pub use super::begin::{BeginWrite, Begun, NotBegun, Place};
+use super::names::{Epoch, Names, NamesInForce};
 use super::permit::WritePermit;
 use super::protocol::{BegunAt, Busy, Ending, Millis, NoRoom, Owed, SavedHold, Slots};
 use super::waiting::Waiting;
 use crate::decide::claim::HoldMode;
+use crate::decide::naming::{Affected, Naming};
 use crate::decide::read::ReadStamp;
 use crate::identify::resource_id::ResourceId;
 use crate::request::version_tag::{Incarnation, ResourceKey, Variant, Version};
@@ -52,6 +54,9 @@ pub struct MemoryLedger {
     closed: AtomicBool,
     /// What was occupied when the process before ended, until somebody sees to its end.
     restored: Mutex<Vec<SavedHold>>,
+    /// 1 until all of that is settled.
+    restored_under_way: Arc<AtomicUsize>,
+    names: Names,
 }
 
 /// Secret keys of the hashes, so that nobody can aim a name at another resource's slot.
@@ -98,6 +103,8 @@ impl MemoryLedger {
             waiting: Waiting::default(),
             closed: AtomicBool::new(false),
             restored: Mutex::default(),
+            restored_under_way: Arc::default(),
+            names: Names::new(),
         }
     }
 
@@ -116,9 +123,25 @@ impl MemoryLedger {
         &self.waiting
     }
 
-    /// The slot of a resource of an upstream.
-    pub fn key(&self, upstream: &str, name: &ResourceId) -> ResourceKey {
-        self.hash(&[b"r", upstream.as_bytes(), name.as_str().as_bytes()])
+    /// Names and the writes under way (rule R14).
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// R14: puts the names of another configuration in force. Returns what it changes.
+    pub fn rename(&self, naming: Naming) -> Vec<Affected> {
+        self.names.change(naming, &self.restored_under_way)
+    }
+
+    /// The slot of a resource of an upstream, by the names that its request began with.
+    pub fn key(&self, names: &NamesInForce, upstream: &str, name: &ResourceId) -> ResourceKey {
+        let (of, name) = (upstream.as_bytes(), name.as_str());
+        match names.epoch(upstream, name) {
+            Epoch(None) => self.hash(&[b"r", of, name.as_bytes()]),
+            Epoch(Some((era, open))) => {
+                self.hash(&[b"r", of, name.as_bytes(), &era.to_be_bytes(), &[u8::from(open)]])
+            }
+        }
     }
 
     /// The slot that stands for all resources of an upstream.

@@ -1,8 +1,9 @@
 //! R11: a ledger's state as bytes.
 //!
 //! ```text
-//! magic 8 | format 4 | shards 4 | incarnation 8 | hash keys 8 8 | sequence 8 | holds 8 | lags 8 | entries 8
+//! magic 8 | format 4 | shards 4 | incarnation 8 | hash keys 8 8 | sequence 8 | names 8 | holds 8 | lags 8 | entries 8
 //! shards  x (floor 8, begun 4)
+//! names   x (byte 1): JSON
 //! holds   x (key 8, mode 1, begun 4, read lag in ms 8)
 //! lags    x (key 8, older version 8, left in ms 8)
 //! entries x (key 8, version 8, begun 4)
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
 
+use super::names::SavedNames;
 use super::protocol::{BegunAt, Owed, SavedEntry, SavedHold, SavedLag};
 use crate::decide::claim::HoldMode;
 use crate::request::version_tag::{Incarnation, ResourceKey, Version};
@@ -29,9 +31,9 @@ use crate::request::version_tag::{Incarnation, ResourceKey, Version};
 /// What every state file begins with.
 pub const MAGIC: [u8; 8] = *b"ifmatch\n";
 /// The format that is written, and the only one that is read.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
-const HEAD_BYTES: u64 = 8 + 4 + 4 + 4 * 8 + 3 * 8;
+const HEAD_BYTES: u64 = 8 + 4 + 4 + 4 * 8 + 4 * 8;
 const FLOOR_BYTES: u64 = 8 + 4;
 const HOLD_BYTES: u64 = 8 + 1 + 4 + 8;
 const LAG_BYTES: u64 = 8 + 8 + 8;
@@ -55,6 +57,8 @@ pub struct Head {
     /// The floor of each shard and the oldest begin below it. A power of two of them; a resource's shard
     /// is told by the bits of its key from bit 40 on, as many as are needed.
     pub floors: Vec<(Version, BegunAt)>,
+    /// What its names stand for (rule R14).
+    pub names: SavedNames,
     /// How many holds follow.
     pub holds: u64,
     /// How many lags follow them.
@@ -134,13 +138,18 @@ impl<W: Write> Writer<W> {
         writer.bytes(&FORMAT.to_le_bytes())?;
         writer.bytes(&shards.to_le_bytes())?;
         let (one, other) = head.hash_keys;
-        for number in [head.incarnation.0, one, other, head.sequence, head.holds, head.lags, head.entries] {
+        let names = serde_json::to_vec(&head.names)?;
+        for number in [head.incarnation.0, one, other, head.sequence, names.len() as u64] {
+            writer.number(number)?;
+        }
+        for number in [head.holds, head.lags, head.entries] {
             writer.number(number)?;
         }
         for (floor, begun) in &head.floors {
             writer.number(floor.0)?;
             writer.bytes(&begun.0.to_le_bytes())?;
         }
+        writer.bytes(&names)?;
         Ok(writer)
     }
 
@@ -224,10 +233,12 @@ impl<R: Read> Reader<R> {
         let incarnation = Incarnation(from.number()?);
         let hash_keys = (from.number()?, from.number()?);
         let sequence = from.number()?;
+        let names = from.number()?;
         let (holds, lags, entries) = (from.number()?, from.number()?, from.number()?);
         let parts = [
             (1, HEAD_BYTES),
             (shards.into(), FLOOR_BYTES),
+            (names, 1),
             (holds, HOLD_BYTES),
             (lags, LAG_BYTES),
             (entries, ENTRY_BYTES),
@@ -248,7 +259,8 @@ impl<R: Read> Reader<R> {
             let floor = (Version(from.number()?), BegunAt(from.short()?));
             floors.push(floor);
         }
-        let head = Head { incarnation, hash_keys, sequence, floors, holds, lags, entries };
+        let names = from.json(names)?;
+        let head = Head { incarnation, hash_keys, sequence, floors, names, holds, lags, entries };
         if head.floors.iter().any(|(floor, _)| floor.0 > sequence) {
             return Err(Unusable::Impossible("a floor that was never drawn"));
         }
@@ -305,6 +317,15 @@ impl<R: Read> Summed<R> {
         self.from.read_exact(&mut bytes).map_err(|error| Unusable::Unreadable(error.kind()))?;
         self.sum.write(&bytes);
         Ok(bytes)
+    }
+
+    /// Of a length that was found to be the file's.
+    fn json(&mut self, length: u64) -> Result<SavedNames, Unusable> {
+        let unreadable = |error: io::Error| Unusable::Unreadable(error.kind());
+        let mut text = Vec::new();
+        (&mut self.from).take(length).read_to_end(&mut text).map_err(unreadable)?;
+        self.sum.write(&text);
+        serde_json::from_slice(&text).map_err(|_| Unusable::Impossible("names that cannot be read"))
     }
 
     fn number(&mut self) -> Result<u64, Unusable> {

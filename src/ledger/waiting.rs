@@ -32,11 +32,14 @@ impl Waiting {
     /// Joins the queue of a resource, unless `at_most` are waiting already.
     pub fn join(&self, key: ResourceKey, at_most: usize) -> Option<Waiter<'_>> {
         let entry = self.queues.entry(key).or_default();
+        // The entry is ours alone: nobody joins between the look and the count.
+        if entry.waiters.load(Ordering::Acquire) >= at_most {
+            return None;
+        }
+        entry.waiters.fetch_add(1, Ordering::AcqRel);
         let queue = entry.value().clone();
-        let before = queue.waiters.fetch_add(1, Ordering::AcqRel);
         drop(entry);
-        let waiter = Waiter { waiting: self, key, queue };
-        (before < at_most).then_some(waiter)
+        Some(Waiter { waiting: self, key, queue })
     }
 
     /// Wakes everybody who waits for the resource; each is judged again.

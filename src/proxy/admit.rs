@@ -6,18 +6,24 @@ use http::request::Parts;
 
 use super::ask::{Ask, Named};
 use super::changes;
+use super::unjudged::Unjudged;
 use crate::decide::claim::{Claim, HoldMode, Patience, Probe, VersionCondition, claim};
+use crate::decide::outcome::WriteOutcome;
 use crate::decide::policy::{Mode, Overlap};
 use crate::decide::verdict::{Refusal, RefusalKind, say};
+use crate::identify::resource_id::ResourceId;
 use crate::ledger::memory::{BeginWrite, Begun, NotBegun, Place};
+use crate::ledger::names::UnderWay;
 use crate::ledger::permit::WritePermit;
+use crate::ledger::waiting::Waiter;
+use crate::report::limits_hit::Limit;
 use crate::request::method::Effect;
 use crate::request::preconditions::Preconditions;
 
 /// A write that may be forwarded.
 pub struct Admitted {
     /// The right to. Only observe mode ever goes without: where the ledger could not take the write.
-    pub permit: Option<WritePermit>,
+    pub permit: Result<WritePermit, Unjudged>,
     /// What it claims.
     pub claim: Claim,
     /// How long it waited for other writes.
@@ -31,25 +37,47 @@ impl Admitted {
     }
 }
 
+/// Frees what a write occupies that is not forwarded after all.
+pub async fn give_up(permit: Result<WritePermit, Unjudged>) {
+    match permit {
+        Ok(permit) => drop(permit.settle(WriteOutcome::NotApplied).await),
+        Err(unjudged) => unjudged.ended(),
+    }
+}
+
 /// Judges a write and lets the ledger begin it, or waits for its turn.
 ///
 /// # Errors
 /// The refusal, in the order malformed (400), precondition required (428), occupied (409), stale (412).
-pub async fn admit(ask: &Ask, named: &Named, effect: Effect, parts: &Parts) -> Result<Admitted, Refusal> {
+pub async fn admit(
+    ask: &Ask,
+    id: ResourceId,
+    effect: Effect,
+    parts: &Parts,
+) -> Result<(Named, Admitted), Refusal> {
     let observe = ask.policy().mode == Mode::Observe;
-    let claim = match stated_claim(ask, named, effect, parts) {
+    // R14: counted before its resources get their slots, so that a change of names waits for it, or is seen.
+    let under_way = ask.gateway.ledger.names().begin(&ask.policy().upstream);
+    let in_force = |id: &ResourceId| match ask.in_force(&under_way, id) {
+        Err(_) if observe => Ok(()),
+        judged => judged,
+    };
+    let turn = in_force(&id);
+    let named = ask.named(id);
+    let claim = match stated_claim(ask, &named, effect, parts) {
         Ok(claim) => claim,
         Err(refusal) if observe => {
-            ask.note_conflict(&parts.headers, Some(named), &refusal);
+            ask.note_conflict(&parts.headers, Some(&named), &refusal);
             blind()
         }
         Err(refusal) => return Err(refusal),
     };
-    note_tag_ages(ask, named, &claim);
-    let others = match changes::others(ask, parts) {
+    turn?;
+    note_tag_ages(ask, &named, &claim);
+    let others = match changes::others(ask, parts, in_force) {
         Ok(others) => others,
         Err(refusal) if observe => {
-            ask.note_conflict(&parts.headers, Some(named), &refusal);
+            ask.note_conflict(&parts.headers, Some(&named), &refusal);
             Vec::new()
         }
         Err(refusal) => return Err(refusal),
@@ -71,23 +99,23 @@ pub async fn admit(ask: &Ask, named: &Named, effect: Effect, parts: &Parts) -> R
     let permit = match begun {
         Ok(Begun { permit, observed }) => {
             if let Some(reason) = observed {
-                ask.note_conflict(&parts.headers, Some(named), &refusal_of(reason));
+                ask.note_conflict(&parts.headers, Some(&named), &refusal_of(reason));
             }
-            Some(counted(ask, permit))
+            Ok(counted(ask, permit, under_way))
         }
         Err(NotBegun::NoRoom) => {
             ask.gateway.metrics.ledger_failed("memory");
             if !observe {
                 return Err(refusal_of(NotBegun::NoRoom));
             }
-            None
+            Err(Unjudged::new(ask, under_way))
         }
         // Not even to observe: the next process would not know that it has to wait for this write (R11).
         Err(NotBegun::Closed) => return Err(refusal_of(NotBegun::Closed)),
-        Err(_) if observe => None,
+        Err(_) if observe => Err(Unjudged::new(ask, under_way)),
         Err(reason) => return Err(refusal_of(reason)),
     };
-    Ok(Admitted { permit, claim, waited })
+    Ok((named, Admitted { permit, claim, waited }))
 }
 
 fn stated_claim(ask: &Ask, named: &Named, effect: Effect, parts: &Parts) -> Result<Claim, Refusal> {
@@ -114,16 +142,33 @@ async fn begin(ask: &Ask, write: &BeginWrite, patience: Patience) -> Result<Begu
         return tried;
     };
     let deadline = tokio::time::Instant::now() + at_most;
-    let mut waits = None;
+    let (deadline, limit) = if deadline < ask.bounds.until {
+        (deadline, Limit::WaitTime)
+    } else {
+        (ask.bounds.until, Limit::RequestTime)
+    };
+    let (mut waits, mut place) = (None, None::<Waiter<'_>>);
     // Whoever waited is judged again (rule R5); it may then be another of its places that is occupied.
     while let Err(NotBegun::Occupied { key, .. }) = tried {
-        let Some(waiter) = ledger.waiting().join(key, waiters) else { return tried };
+        // Who waits already keeps its place.
+        let waiter = match place.take().filter(|waiter| waiter.key() == key) {
+            Some(waiter) => waiter,
+            None => match ledger.waiting().join(key, waiters) {
+                Some(waiter) => waiter,
+                None => {
+                    ask.bounds.hits.hit(Limit::Waiters);
+                    return tried;
+                }
+            },
+        };
+        let waiter = place.insert(waiter);
         waits.get_or_insert_with(|| Waits::new(ask));
         let mut woken = std::pin::pin!(waiter.woken());
         woken.as_mut().enable();
         tried = ledger.begin(write).await;
         let still_here = matches!(tried, Err(NotBegun::Occupied { key: now, .. }) if now == key);
         if still_here && tokio::time::timeout_at(deadline, woken).await.is_err() {
+            ask.bounds.hits.hit(limit);
             return tried;
         }
     }
@@ -146,10 +191,13 @@ impl Drop for Waits<'_> {
     }
 }
 
-fn counted(ask: &Ask, mut permit: WritePermit) -> WritePermit {
+fn counted(ask: &Ask, mut permit: WritePermit, under_way: UnderWay) -> WritePermit {
     let gauge = ask.route.metrics.writes_in_flight.clone();
     gauge.inc();
-    permit.on_end(move || gauge.dec());
+    permit.on_end(move || {
+        gauge.dec();
+        drop(under_way);
+    });
     permit
 }
 

@@ -1,18 +1,22 @@
 //! Which resources a write changes besides the one that it names.
 
+use std::sync::Arc;
+
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 
 use super::ask::Ask;
+use super::gateway::LiveRoute;
+use super::slips_by::may_lead_to_guarded;
 use crate::decide::aim;
 use crate::decide::claim::HoldMode;
 use crate::decide::policy::AlsoChanges;
 use crate::decide::verdict::{Refusal, say};
+use crate::identify::resource_id::ResourceId;
 use crate::identify::route_table::canonical_host;
 use crate::identify::target_path::TargetPath;
 use crate::ledger::memory::Place;
 use crate::ledger::permit::WritePermit;
-use crate::request::version_tag::ResourceKey;
 
 /// The place of the upstream as a whole, where some route changes all of it: such a write takes it for
 /// itself, every other one takes part in it. `hold` is how it occupies its own resource: whose author saw that
@@ -24,35 +28,47 @@ pub fn whole_place(ask: &Ask, hold: HoldMode) -> Option<Place> {
 }
 
 /// Where COPY and MOVE write to (RFC 4918 section 10.3).
-const DESTINATION: HeaderName = HeaderName::from_static("destination");
+pub(super) const DESTINATION: HeaderName = HeaderName::from_static("destination");
 
 /// The further resources that a write occupies: those that its route lists, and the `Destination` of a
 /// COPY or MOVE. Its author claims nothing about them, so they are shared with others like it.
 ///
 /// # Errors
-/// If a name cannot be made, or the destination is not a path that can be judged.
-pub fn others(ask: &Ask, parts: &Parts) -> Result<Vec<Place>, Refusal> {
+/// If a name cannot be made or, as `in_force` says, not be judged by; or the destination is not a path that
+/// can be judged.
+pub fn others(
+    ask: &Ask,
+    parts: &Parts,
+    in_force: impl Fn(&ResourceId) -> Result<(), Refusal>,
+) -> Result<Vec<Place>, Refusal> {
     let policy = ask.policy();
-    let mut keys = Vec::new();
+    let mut ids = Vec::new();
     if let AlsoChanges::Listed(templates) = &policy.also_changes {
         for template in templates {
-            let id =
-                template.name(&ask.target.path, ask.target.query(), policy.fold).map_err(say::ambiguous)?;
-            keys.push(ask.gateway.ledger.key(&policy.upstream, &id));
+            ids.push(
+                template.name(&ask.target.path, ask.target.query(), policy.fold).map_err(say::ambiguous)?,
+            );
         }
     }
     for destination in parts.headers.get_all(DESTINATION) {
-        match destination.to_str().map_or(Reference::Elsewhere, |text| resource_at(ask, text)) {
-            Reference::Resource(named) => keys.push(named?),
-            Reference::Unmanaged => {}
-            Reference::Elsewhere => {
+        let text = destination.to_str().unwrap_or_default();
+        match resource_at(ask, text) {
+            Reference::Resource(route, named) if route.route.policy.upstream == policy.upstream => {
+                ids.push(named?);
+            }
+            Reference::Unmanaged if !may_lead_to_guarded(ask, text) => {}
+            Reference::Resource(..) | Reference::Unmanaged | Reference::Elsewhere => {
                 return Err(say::ambiguous(
-                    "a field Destination beside it that is not a path of this server",
+                    "a field Destination beside it that is not plainly a path of this server",
                 ));
             }
         }
     }
-    Ok(keys.into_iter().map(|key| Place { key, mode: HoldMode::Shared }).collect())
+    let place = |id: ResourceId| {
+        in_force(&id)?;
+        Ok(Place { key: ask.named(id).key, mode: HoldMode::Shared })
+    };
+    ids.into_iter().map(place).collect()
 }
 
 /// RFC 9111 section 4.4: what an answer to a write names has changed with it. What the write itself
@@ -61,18 +77,20 @@ pub fn touch_named_by(ask: &Ask, answer: &HeaderMap, status: StatusCode, permit:
     let created = (status == StatusCode::CREATED).then(|| answer.get(header::LOCATION)).flatten();
     let content = status.is_success().then(|| answer.get(header::CONTENT_LOCATION)).flatten();
     for named in created.into_iter().chain(content).filter_map(|value| value.to_str().ok()) {
-        if let Reference::Resource(Ok(key)) = resource_at(ask, named)
-            && !permit.occupies(key)
-        {
-            ask.gateway.ledger.touch(key, permit.begun(), ask.route.route.upstream.read_lag);
+        if let Reference::Resource(route, Ok(id)) = resource_at(ask, named) {
+            let ledger = &ask.gateway.ledger;
+            let key = ledger.key(&ask.live.names, &route.route.policy.upstream, &id);
+            if !permit.occupies(key) {
+                ledger.touch(key, permit.begun(), ask.route.route.upstream.read_lag);
+            }
         }
     }
 }
 
 /// What a URI reference names.
 enum Reference {
-    /// A resource of a managed route, or why it cannot be named.
-    Resource(Result<ResourceKey, Refusal>),
+    /// A resource of this managed route, or why it cannot be named.
+    Resource(Arc<LiveRoute>, Result<ResourceId, Refusal>),
     /// Something of this server that no version is kept for.
     Unmanaged,
     /// Nothing of this server.
@@ -107,12 +125,11 @@ fn resource_at(ask: &Ask, reference: &str) -> Reference {
     if !policy.is_managed() {
         return Reference::Unmanaged;
     }
-    let named = aim::resource(policy, &path, uri.query());
-    Reference::Resource(named.map(|id| ask.gateway.ledger.key(&policy.upstream, &id)))
+    Reference::Resource(route.clone(), aim::resource(policy, &path, uri.query()))
 }
 
 /// A reference against the path it came with (RFC 3986 section 5.2, the forms that servers send).
-fn resolved(base: &str, reference: &str) -> Option<String> {
+pub(super) fn resolved(base: &str, reference: &str) -> Option<String> {
     if reference.starts_with('/') && !reference.starts_with("//") || reference.contains("://") {
         return Some(reference.to_owned());
     }

@@ -10,8 +10,10 @@ use arc_swap::ArcSwap;
 use super::in_flight::Counter;
 use super::origin::pool::Pool;
 use crate::config::checked::{Config, Ledger, Limits, Route, Server};
+use crate::decide::naming::{Affected, Naming};
 use crate::identify::route_table::RouteTable;
 use crate::ledger::memory::MemoryLedger;
+use crate::ledger::names::NamesInForce;
 use crate::report::journal::Journal;
 use crate::report::metrics::{Metrics, RouteMetrics};
 use crate::report::origin_tags::OriginTags;
@@ -36,6 +38,8 @@ pub struct Gateway {
     pub requests: Arc<Counter>,
     /// Client connections.
     pub connections: Arc<Counter>,
+    /// Writes that are being forwarded.
+    pub writes: Arc<Counter>,
     stopping: AtomicBool,
 }
 
@@ -51,6 +55,8 @@ pub struct Live {
     pub routes: RouteTable<Arc<LiveRoute>>,
     /// For requests that no route matches.
     pub no_route: Arc<RouteMetrics>,
+    /// What names stand for (rule R14).
+    pub names: Arc<NamesInForce>,
     pools: HashMap<Arc<str>, Arc<Pool>>,
 }
 
@@ -76,10 +82,12 @@ impl Gateway {
     pub fn new(config: Config, ledger: Arc<MemoryLedger>) -> prometheus::Result<Arc<Self>> {
         let metrics = Metrics::new()?;
         let journal = Journal::new(config.server.conflicts_kept);
+        tell_renamed(&ledger.rename(naming_of(&config)));
         let live = Live::new(config, &ledger, &metrics, None);
         let gateway = Gateway {
             requests: Counter::new(metrics.requests_in_flight.clone()),
             connections: Counter::new(metrics.client_connections.clone()),
+            writes: Counter::new(metrics.writes_forwarding.clone()),
             ledger,
             live: ArcSwap::from_pointee(live),
             metrics,
@@ -92,8 +100,10 @@ impl Gateway {
         Ok(Arc::new(gateway))
     }
 
-    /// Puts another configuration in force. Requests under way end under the old one.
+    /// Puts another configuration in force. Requests under way end under the old one, but for writes that
+    /// had not begun and whose resources are others now (rule R14).
     pub fn take(&self, config: Config) {
+        tell_renamed(&self.ledger.rename(naming_of(&config)));
         let before = self.live.load();
         self.live.store(Arc::new(Live::new(config, &self.ledger, &self.metrics, Some(&before))));
         self.told_of_reload(true);
@@ -161,7 +171,11 @@ impl Live {
                 .filter(|pool| *pool.upstream() == upstream);
             let pool = match kept {
                 Some(pool) => pool.clone(),
-                None => Pool::new(upstream.clone(), metrics.origin_connections(&upstream.name)),
+                None => Pool::new(
+                    upstream.clone(),
+                    metrics.origin_connections(&upstream.name),
+                    metrics.limits.clone(),
+                ),
             };
             pools.insert(upstream.name.clone(), pool);
         }
@@ -171,35 +185,52 @@ impl Live {
             .filter(|route| route.policy.is_managed())
             .map(|route| route.upstream.name.clone())
             .collect();
-        // Once the version of a whole has overtaken its resources', they must not fall back behind it.
-        let had_whole =
-            before.iter().flat_map(|live| live.routes.iter()).filter(|route| route.whole.is_some());
-        let whole: HashSet<Arc<str>> = config
-            .routes
-            .iter()
-            .filter(|route| route.upstream.has_whole_changes)
-            .chain(had_whole.map(|route| &route.route))
-            .map(|route| route.upstream.name.clone())
-            .collect();
         let live_route = |route: &Route| {
             let pool = pools.get(&route.upstream.name).cloned();
             Arc::new(LiveRoute {
                 metrics: Arc::new(metrics.route(&route.policy.name)),
                 pool: pool.unwrap_or_else(|| {
-                    Pool::new(route.upstream.clone(), metrics.origin_connections(&route.upstream.name))
+                    Pool::new(
+                        route.upstream.clone(),
+                        metrics.origin_connections(&route.upstream.name),
+                        metrics.limits.clone(),
+                    )
                 }),
                 beside_managed: managed.contains(&route.upstream.name),
-                whole: whole.contains(&route.upstream.name).then(|| ledger.whole_key(&route.upstream.name)),
+                whole: route.upstream.has_whole_changes.then(|| ledger.whole_key(&route.upstream.name)),
                 route: route.clone(),
             })
         };
         Live {
             routes: config.routes.map(live_route),
+            names: ledger.names().in_force(),
             server: config.server,
             limits: config.limits,
             ledger: config.ledger,
             no_route: Arc::new(metrics.route(&"none".into())),
             pools,
         }
+    }
+}
+
+/// What of a configuration its resources' names depend on.
+fn naming_of(config: &Config) -> Naming {
+    let mut naming = Naming::default();
+    for upstream in &config.upstreams {
+        naming.upstream(&upstream.name, &(&upstream.servers, upstream.has_whole_changes, upstream.read_lag));
+    }
+    for route in config.routes.iter() {
+        naming.route(&route.policy, &route.hosts, &route.path);
+    }
+    naming
+}
+
+fn tell_renamed(affected: &[Affected]) {
+    if !affected.is_empty() {
+        tracing::info!(
+            names = ?affected,
+            "resources of these names are named or treated in another way now: earlier tags of theirs are \
+             refused, and writes to them wait for those under way"
+        );
     }
 }

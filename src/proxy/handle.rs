@@ -1,9 +1,8 @@
 //! A request comes in: which route, which resource, which way.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -11,17 +10,24 @@ use http_body::Body;
 use hyper::body::Incoming;
 
 use super::ask::{Ask, Named};
-use super::body::{AnswerBody, drain_request};
+use super::body::AnswerBody;
+use super::client::Client;
 use super::form::{Form, read_form};
-use super::gateway::{Gateway, Live};
+use super::gateway::Gateway;
+use super::head;
+use super::outgoing::drain_request;
+use super::patience::{Bounds, Patience};
 use super::refuse::refuse;
-use super::target::Target;
+use super::slips_by::slips_by;
+use super::target::{Target, is_chunked_at_most};
+use super::unjudged::Unjudged;
 use super::{admit, pass, read, write};
+use crate::config::checked::Limits;
 use crate::decide::aim;
 use crate::decide::policy::{Mode, StatusMapping};
 use crate::decide::verdict::{Refusal, RefusalKind, say};
 use crate::identify::resource_id::ResourceId;
-use crate::identify::target_path::TargetPath;
+use crate::report::limits_hit::Limit;
 use crate::report::request_report::{AccessLog, RequestReport};
 use crate::request::method::Effect;
 
@@ -29,12 +35,14 @@ use crate::request::method::Effect;
 pub async fn handle(
     gateway: Arc<Gateway>,
     request: Request<Incoming>,
-    peer: Option<SocketAddr>,
+    client: Arc<Client>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let live = gateway.live.load_full();
+    let bounds = bounds(&live.limits, &gateway);
+    client.pace.set(bounds.of_the_answer());
     let (parts, body) = request.into_parts();
     let probe = Request::from_parts(parts, ());
-    let target = Target::read(&probe);
+    let target = head::check(&probe, &live.limits, &bounds.hits).and_then(|()| Target::read(&probe));
     let (parts, ()) = probe.into_parts();
     let found = match &target {
         Ok(target) => live.routes.find(target.host.as_deref(), &target.path).cloned(),
@@ -46,14 +54,22 @@ pub async fn handle(
         Some(route) => (route.metrics.clone(), route.route.policy.name.clone()),
         None => (live.no_route.clone(), "none".into()),
     };
-    let report = RequestReport::new(metrics, name, parts.method.clone(), path, access_log);
+    let report = RequestReport::new(metrics.clone(), name, parts.method.clone(), path, access_log);
     let entered = gateway.requests.enter(live.limits.max_requests_in_flight).map(Arc::new);
     let (target, route, in_flight) = match (target, found, entered) {
         (Ok(target), Some(route), Some(in_flight)) => (target, route, in_flight),
         (target, found, _) => {
             let (mut answer, outcome) = match no_way(&parts, target.err(), found.is_some()) {
                 Some(refusal) => {
-                    (refuse(&refusal, StatusMapping::default(), parts.uri.path(), None), "refused")
+                    /// A longer one is not sent back.
+                    const LONGEST: usize = 1024;
+                    let path = parts.uri.path();
+                    let instance = if path.len() > LONGEST { "/" } else { path };
+                    if refusal.kind == RefusalKind::Overloaded {
+                        bounds.hits.hit(Limit::RequestsInFlight);
+                    }
+                    metrics.refused(refusal.kind.name());
+                    (refuse(&refusal, StatusMapping::default(), instance, None), "refused")
                 }
                 // `OPTIONS *` asks about the server as a whole (RFC 9110 section 9.3.7).
                 None => {
@@ -62,7 +78,7 @@ pub async fn handle(
                     (answer, "answered")
                 }
             };
-            settle_unread_body(&parts, body, &mut answer, &live);
+            settle_unread_body(&parts, body, &mut answer, &bounds);
             report.end(outcome, answer.status());
             return Ok(answer);
         }
@@ -73,28 +89,45 @@ pub async fn handle(
         route,
         method: parts.method.clone(),
         target,
-        peer,
+        peer: client.peer,
+        bounds,
         in_flight: in_flight.clone(),
     };
+    let tunnel_idle = ask.live.limits.tunnel_idle_timeout;
     let (answer, outcome) = take_way(ask, parts, body, report.started()).await;
     report.end(outcome, answer.status());
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        // What is sent from now on belongs to no request.
+        client.pace.set(Patience { silence: tunnel_idle, until: None });
+    }
     Ok(answer.map(|body| body.counted(in_flight)))
+}
+
+fn bounds(limits: &Limits, gateway: &Gateway) -> Bounds {
+    Bounds {
+        silence: limits.body_idle_timeout,
+        upload: limits.upload_timeout,
+        until: tokio::time::Instant::now() + limits.request_timeout,
+        hits: gateway.metrics.limits.clone(),
+    }
 }
 
 /// Why a request goes nowhere; `None` is the question about the server as a whole.
 fn no_way(parts: &Parts, target: Option<Refusal>, found: bool) -> Option<Refusal> {
-    const SOON: Duration = Duration::from_secs(1);
     match target {
-        Some(_) if parts.method == Method::OPTIONS && parts.uri.path() == "*" => None,
+        Some(refusal)
+            if refusal.kind == RefusalKind::AmbiguousTarget
+                && parts.method == Method::OPTIONS
+                && parts.uri.path() == "*" =>
+        {
+            None
+        }
         Some(refusal) => Some(refusal),
         None if !found => Some(Refusal::new(
             RefusalKind::NoRoute,
             "No route is configured for this host and path. Check the spelling, or ask whoever runs this gateway.",
         )),
-        None => {
-            let detail = "More requests are in flight than this gateway takes at a time. Try again.";
-            Some(Refusal::later(RefusalKind::Overloaded, SOON, detail))
-        }
+        None => Some(say::too_many_requests()),
     }
 }
 
@@ -109,7 +142,11 @@ async fn take_way(
     if !policy.is_managed() {
         return match slips_by(&ask, &parts) {
             Some(refusal) => refused(&ask, &parts, Form::Unread(body), None, &refusal),
-            None => pass::pass(ask, parts, body).await,
+            None if ask.method.is_safe() => pass::pass(ask, parts, body, None).await,
+            None => match Unjudged::begin(&ask) {
+                Ok(unjudged) => pass::pass(ask, parts, body, Some(unjudged)).await,
+                Err(refusal) => refused(&ask, &parts, Form::Unread(body), None, &refusal),
+            },
         };
     }
     let form = match read_form(&ask, &parts, body).await {
@@ -125,53 +162,55 @@ async fn take_way(
     }
     let effect = effect_of(&ask, &parts, form.read_bytes());
     if effect == Effect::Neither {
-        let silence = ask.live.limits.body_idle_timeout;
         return match form {
-            Form::Unread(body) => pass::pass(ask, parts, body).await,
+            Form::Unread(body) => pass::pass(ask, parts, body, None).await,
             form @ (Form::Read(_) | Form::TooLong(..)) => {
-                pass::pass_read(ask, parts, form.into_outgoing(silence)).await
+                let body = form.into_outgoing(&ask.bounds);
+                pass::pass_read(ask, parts, body).await
             }
         };
     }
-    let named = match name_resource(&ask) {
-        Ok(named) => named,
+    let id = match name_resource(&ask) {
+        Ok(id) => id,
         Err(refusal) if observed => {
             ask.note_conflict(&parts.headers, None, &refusal);
-            let id = ResourceId::from(ask.target.path.routed());
-            Named { key: ask.gateway.ledger.key(&policy.upstream, &id), id }
+            ResourceId::from(ask.target.path.routed())
         }
         Err(refusal) => return refused(&ask, &parts, form, None, &refusal),
     };
-    match effect {
-        Effect::Neither | Effect::Read => read::read(ask, named, parts, form, started).await,
-        Effect::Write | Effect::GuardedWrite => match admit::admit(&ask, &named, effect, &parts).await {
-            Ok(admitted) => {
-                ask.gateway.metrics.decision_duration.observe(admitted.decided_in(started));
-                let live = ask.live.clone();
-                let outgoing = form.into_outgoing(live.limits.body_idle_timeout);
-                write::forward(ask, named, effect, parts, outgoing, admitted).await
-            }
-            Err(refusal) => {
-                ask.gateway.metrics.decision_duration.observe(started.elapsed().as_secs_f64());
-                refused(&ask, &parts, form, Some(&named), &refusal)
-            }
-        },
+    if effect.writes() {
+        write_way(ask, id, effect, parts, form, started).await
+    } else {
+        let named = ask.named(id);
+        read::read(ask, named, parts, form, started).await
     }
 }
 
-/// A write whose path could mean different things leads to this route, which judges nothing, in our
-/// reading; if it leads to a guarded route of the same origin in another one, it must not get by here.
-fn slips_by(ask: &Ask, parts: &Parts) -> Option<Refusal> {
-    let ambiguity = ask.target.path.ambiguity().filter(|_| ask.route.beside_managed)?;
-    let guarded = |path: &TargetPath| {
-        ask.live.routes.find(ask.target.host.as_deref(), path).is_some_and(|route| {
-            let policy = &route.route.policy;
-            policy.mode == Mode::Enforce && policy.upstream == ask.policy().upstream
-        })
-    };
-    let gets_by = effect_of(ask, parts, &[]).writes()
-        && TargetPath::other_readings(ask.target.spelled.path()).iter().any(guarded);
-    gets_by.then(|| say::ambiguous(ambiguity))
+async fn write_way(
+    ask: Ask,
+    id: ResourceId,
+    effect: Effect,
+    parts: Parts,
+    form: Form,
+    started: Instant,
+) -> (Response<AnswerBody>, &'static str) {
+    match admit::admit(&ask, id.clone(), effect, &parts).await {
+        Ok((named, admitted)) => {
+            ask.gateway.metrics.decision_duration.observe(admitted.decided_in(started));
+            let Some(forwarding) = ask.gateway.writes.enter(ask.live.limits.max_writes_in_flight) else {
+                ask.bounds.hits.hit(Limit::WritesInFlight);
+                admit::give_up(admitted.permit).await;
+                return refused(&ask, &parts, form, Some(&named), &say::too_many_writes());
+            };
+            let outgoing = form.into_outgoing(&ask.bounds);
+            write::forward(ask, named, effect, parts, outgoing, admitted, forwarding).await
+        }
+        Err(refusal) => {
+            ask.gateway.metrics.decision_duration.observe(started.elapsed().as_secs_f64());
+            let named = ask.named(id);
+            refused(&ask, &parts, form, Some(&named), &refusal)
+        }
+    }
 }
 
 /// The answer to a refused request whose body may still be coming.
@@ -185,7 +224,7 @@ pub fn refused(
     let mut answer = ask.refuse(&parts.headers, resource, refusal);
     match form {
         Form::Unread(rest) | Form::TooLong(_, rest) => {
-            settle_unread_body(parts, rest, &mut answer, &ask.live);
+            settle_unread_body(parts, rest, &mut answer, &ask.bounds);
         }
         Form::Read(_) => {}
     }
@@ -193,26 +232,27 @@ pub fn refused(
 }
 
 /// A refused request's body is read and dropped so that the connection stays usable; where the client
-/// waits for 100 (Continue) it will not send one, and the connection is closed instead.
-pub fn settle_unread_body(parts: &Parts, body: Incoming, answer: &mut Response<AnswerBody>, live: &Live) {
+/// waits for 100 (Continue) it will not send one, and the connection is closed instead. So it is where
+/// somebody on the way may see another end of the body than we do (RFC 9112 section 6.3).
+pub fn settle_unread_body(parts: &Parts, body: Incoming, answer: &mut Response<AnswerBody>, bounds: &Bounds) {
     if body.is_end_stream() {
         return;
     }
-    if parts.headers.contains_key(header::EXPECT) {
+    if parts.headers.contains_key(header::EXPECT) || !is_chunked_at_most(&parts.headers) {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     } else {
-        drain_request(body, live.limits.body_idle_timeout);
+        drain_request(body, bounds);
     }
 }
 
-fn effect_of(ask: &Ask, parts: &Parts, form: &[u8]) -> Effect {
+/// What a request does, by the strictest of the methods that it states.
+pub(super) fn effect_of(ask: &Ask, parts: &Parts, form: &[u8]) -> Effect {
     aim::effect(ask.policy(), &ask.method, &aim::overrides(&parts.headers, ask.target.query(), form))
 }
 
-fn name_resource(ask: &Ask) -> Result<Named, Refusal> {
+fn name_resource(ask: &Ask) -> Result<ResourceId, Refusal> {
     if !ask.target.origin_form {
         return Err(say::ambiguous("another form than a path"));
     }
-    let id = aim::resource(ask.policy(), &ask.target.path, ask.target.query())?;
-    Ok(Named { key: ask.gateway.ledger.key(&ask.policy().upstream, &id), id })
+    aim::resource(ask.policy(), &ask.target.path, ask.target.query())
 }

@@ -24,10 +24,10 @@ impl Counter {
 
     /// One more, unless there are `at_most` already.
     pub fn enter(self: &Arc<Self>, at_most: usize) -> Option<InFlight> {
-        let before = self.count.fetch_add(1, Ordering::AcqRel);
+        let one_more = |count: usize| (count < at_most).then_some(count + 1);
+        self.count.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
         self.gauge.inc();
-        let entered = InFlight(self.clone());
-        (before < at_most).then_some(entered)
+        Some(InFlight(self.clone()))
     }
 
     /// Waits until there are none.

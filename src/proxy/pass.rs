@@ -6,22 +6,30 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 
 use super::ask::Ask;
-use super::body::{AnswerBody, ContinueGate, OriginBody, OutgoingBody};
+use super::body::{AnswerBody, OriginBody};
 use super::fields::{RequestEdit, to_client, to_origin, upgrade_of};
-use super::in_flight::InFlight;
 use super::origin::exchange::{NoAnswer, exchange};
+use super::outgoing::{ContinueGate, OutgoingBody};
+use super::tunnel::tunnel;
+use super::unjudged::Unjudged;
 use crate::decide::outcome::WriteEnd;
 use crate::decide::verdict::{Refusal, RefusalKind};
 use crate::request::preconditions::CONDITIONAL_FIELDS;
 
-/// Passes a request on, and its upgrade too where the route is not managed.
-pub async fn pass(ask: Ask, mut parts: Parts, body: Incoming) -> (Response<AnswerBody>, &'static str) {
-    let upgrade = if ask.policy().is_managed() { None } else { upgrade_of(&parts.headers) };
+/// Passes a request on, and its upgrade too where the route is not managed. A write comes `unjudged`.
+pub async fn pass(
+    ask: Ask,
+    mut parts: Parts,
+    body: Incoming,
+    unjudged: Option<Unjudged>,
+) -> (Response<AnswerBody>, &'static str) {
+    let upgrade = match ask.policy().is_managed() {
+        true => None,
+        false => upgrade_of(&parts.headers, ask.route.beside_managed),
+    };
     let client_side = upgrade.as_ref().and_then(|_| parts.extensions.remove::<OnUpgrade>());
-    let silence = ask.live.limits.body_idle_timeout;
     let bodiless = http_body::Body::is_end_stream(&body);
     let sent_at = std::time::Instant::now();
     let answered = if bodiless && matches!(ask.method, Method::GET | Method::HEAD) && upgrade.is_none() {
@@ -32,11 +40,18 @@ pub async fn pass(ask: Ask, mut parts: Parts, body: Incoming) -> (Response<Answe
             &parts,
             stays_behind(&ask),
             upgrade.clone(),
-            OutgoingBody::from_client(body, silence),
+            OutgoingBody::from_client(body, &ask.bounds),
         );
-        exchange(&ask.route.pool, request, silence, false).await
+        exchange(&ask.route.pool, request, &ask.bounds, false).await
     };
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
+    let has_ended = match &answered {
+        Ok(answer) => answer.body().request_progress().is_sent(),
+        Err(no_answer) => no_answer.end == WriteEnd::NotSent,
+    };
+    if let Some(unjudged) = unjudged.filter(|_| has_ended) {
+        unjudged.ended();
+    }
     answer(&ask, &parts, client_side, answered)
 }
 
@@ -47,9 +62,8 @@ fn stays_behind(ask: &Ask) -> &'static [HeaderName] {
 
 /// Passes a request on whose body was read already, in part at least.
 pub async fn pass_read(ask: Ask, parts: Parts, body: OutgoingBody) -> (Response<AnswerBody>, &'static str) {
-    let silence = ask.live.limits.body_idle_timeout;
     let request = onward(&ask, &parts, stays_behind(&ask), None, body);
-    let answered = exchange(&ask.route.pool, request, silence, false).await;
+    let answered = exchange(&ask.route.pool, request, &ask.bounds, false).await;
     answer(&ask, &parts, None, answered)
 }
 
@@ -62,7 +76,7 @@ fn answer(
     match answered {
         Ok(mut answer) => {
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-                tunnel(client_side, answer.extensions_mut().remove::<OnUpgrade>(), ask.in_flight.clone());
+                tunnel(ask, client_side, answer.extensions_mut().remove::<OnUpgrade>());
             }
             // On a managed route the only tags are ours.
             let without = if ask.policy().is_managed() { &[header::ETAG][..] } else { &[] };
@@ -78,23 +92,6 @@ fn answer(
             )
         }
     }
-}
-
-/// Bytes go both ways until one side ends; the protocol is none of our business.
-fn tunnel(client: Option<OnUpgrade>, origin: Option<OnUpgrade>, in_flight: Arc<InFlight>) {
-    let (Some(client), Some(origin)) = (client, origin) else { return };
-    tokio::spawn(async move {
-        let _counted = in_flight;
-        let (client, origin) = match tokio::try_join!(client, origin) {
-            Ok(both) => both,
-            Err(error) => return tracing::debug!(%error, "an upgrade came to nothing"),
-        };
-        let copied =
-            tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(origin)).await;
-        if let Err(error) = copied {
-            tracing::debug!(%error, "an upgraded connection ended");
-        }
-    });
 }
 
 /// The request as the origin gets it: the client's method, target and fields, less what stays behind.
@@ -127,6 +124,10 @@ pub fn onward(
     *request.uri_mut() = ask.target.spelled.clone().into();
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = to_origin(&parts.headers, &edit);
+    if is_in_chunks(request.body()) {
+        // hyper would leave such a body out of a GET or HEAD, where it is not said like this.
+        request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     // hyper keeps the spelling of field names here.
     *request.extensions_mut() = parts.extensions.clone();
     if let Some(gate) = gate {
@@ -137,6 +138,10 @@ pub fn onward(
         });
     }
     request
+}
+
+fn is_in_chunks(body: &OutgoingBody) -> bool {
+    !http_body::Body::is_end_stream(body) && http_body::Body::size_hint(body).exact().is_none()
 }
 
 /// Methods whose content has no generally defined semantics (RFC 9110 sections 9.3.1, 9.3.2, 9.3.5, 9.3.7
@@ -155,12 +160,11 @@ pub async fn send_read(
     parts: &Parts,
     without: &[HeaderName],
 ) -> Result<Response<OriginBody>, NoAnswer> {
-    let silence = ask.live.limits.body_idle_timeout;
     let request = onward(ask, parts, without, None, OutgoingBody::empty());
-    match exchange(&ask.route.pool, request, silence, false).await {
+    match exchange(&ask.route.pool, request, &ask.bounds, false).await {
         Err(lost) if lost.suggests_another_read() => {
             let again = onward(ask, parts, without, None, OutgoingBody::empty());
-            exchange(&ask.route.pool, again, silence, true).await
+            exchange(&ask.route.pool, again, &ask.bounds, true).await
         }
         answered => answered,
     }
@@ -181,12 +185,15 @@ pub fn unanswered(end: WriteEnd, safe: bool) -> Refusal {
         "The API behind this gateway cannot be reached; the request was not delivered. Try again later.";
     const UNKNOWN: &str = "The request was forwarded and no final answer came back: it may have been applied, or still be. \
                            Read the resource before you try again.";
+    const INCOMPLETE: &str = "This request's content broke off or took too long, after a part of it was forwarded: it may have \
+                              been applied. Read the resource before you try again.";
     const READ_LOST: &str =
         "The API behind this gateway did not answer this read. Nothing was changed; try again.";
     match (end, safe) {
         (WriteEnd::NotSent, _) => Refusal::new(RefusalKind::OriginUnreachable, NOT_DELIVERED),
         (WriteEnd::NoAnswerInTime, true) => Refusal::new(RefusalKind::OriginSilent, READ_LOST),
         (WriteEnd::NoAnswerInTime, false) => Refusal::new(RefusalKind::OutcomeUnknownInTime, UNKNOWN),
+        (WriteEnd::RequestIncomplete, false) => Refusal::new(RefusalKind::OutcomeUnknown, INCOMPLETE),
         (
             WriteEnd::Answered(_)
             | WriteEnd::ConnectionLost

@@ -81,14 +81,13 @@ async fn ask_origin(
     stamp: ReadStamp,
     plan: RangePlan,
 ) -> Result<(Response<OriginBody>, Seen), NoAnswer> {
-    let silence = ask.live.limits.body_idle_timeout;
     let bodiless = body.is_empty();
     let mut answer = if bodiless {
         send_read(ask, parts, &stays_behind(stated, plan)).await?
     } else {
-        let outgoing = body.into_outgoing(silence);
+        let outgoing = body.into_outgoing(&ask.bounds);
         let request = onward(ask, parts, &stays_behind(stated, plan), None, outgoing);
-        exchange(&ask.route.pool, request, silence, false).await?
+        exchange(&ask.route.pool, request, &ask.bounds, false).await?
     };
     let mut seen = see(ask, named, parts, stamp, &answer);
     let of_another_variant =

@@ -9,15 +9,21 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::limits_hit::LimitsHit;
 use super::names;
+use crate::decide::outcome::WriteOutcome;
+use crate::decide::took_effect::TookEffect;
 
 /// Every metric of the process.
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     conflicts: IntCounterVec,
+    refusals: IntCounterVec,
     overrides: IntCounterVec,
     unknown_outcomes: IntCounterVec,
+    verified: IntCounterVec,
+    writes_settled: IntCounterVec,
     writes_in_flight: IntGaugeVec,
     writes_waiting: IntGaugeVec,
     request_duration: HistogramVec,
@@ -36,8 +42,12 @@ pub struct Metrics {
     pub client_connections: IntGauge,
     /// Client connections closed because of the limit.
     pub client_connections_refused: IntCounter,
+    /// Limits that were hit.
+    pub limits: LimitsHit,
     /// Requests in flight.
     pub requests_in_flight: IntGauge,
+    /// Writes being forwarded.
+    pub writes_forwarding: IntGauge,
     /// Whether the newest configuration is in force.
     pub reload_successful: IntGauge,
     /// When the configuration in force was taken.
@@ -50,7 +60,11 @@ pub struct Metrics {
 pub struct RouteMetrics {
     requests: IntCounterVec,
     conflicts: IntCounterVec,
+    refusals: IntCounterVec,
     unknown_outcomes: IntCounterVec,
+    verified: IntCounterVec,
+    /// In the order of [`names::WRITE_OUTCOMES`].
+    settled: [IntCounter; 3],
     route: Arc<str>,
     /// `answered` by the commonest methods, so that they cost no look-up: GET, HEAD, PUT, POST, PATCH, DELETE.
     answered: [IntCounter; 6],
@@ -124,6 +138,13 @@ impl Metrics {
                     &["route", "kind", "mode"],
                 ),
             )?,
+            refusals: add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(names::REFUSALS_TOTAL, "Refusals by route and kind."),
+                    &["route", "kind"],
+                ),
+            )?,
             overrides: add(
                 r,
                 IntCounterVec::new(
@@ -142,6 +163,26 @@ impl Metrics {
                         "Writes forwarded whose outcome is unknown, by cause.",
                     ),
                     &["route", "cause"],
+                ),
+            )?,
+            verified: add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(
+                        names::UNKNOWN_OUTCOMES_VERIFIED_TOTAL,
+                        "Writes of unknown outcome, by whether a look after the settle time shows an effect.",
+                    ),
+                    &["route", "took_effect"],
+                ),
+            )?,
+            writes_settled: add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(
+                        names::WRITES_SETTLED_TOTAL,
+                        "Writes let through, by what became of them, whoever was there to hear of it.",
+                    ),
+                    &["route", "outcome"],
                 ),
             )?,
             writes_in_flight: add(
@@ -245,7 +286,24 @@ impl Metrics {
                 r,
                 IntCounter::new(
                     names::CLIENT_CONNECTIONS_REFUSED_TOTAL,
-                    "Client connections closed at once because of limits.max_connections.",
+                    "Client connections refused because of limits.max_connections.",
+                ),
+            )?,
+            limits: LimitsHit::new(&add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(
+                        names::LIMITS_HIT_TOTAL,
+                        "Limits that clients or origins ran into, by the key that sets them.",
+                    ),
+                    &["limit"],
+                ),
+            )?),
+            writes_forwarding: add(
+                r,
+                IntGauge::new(
+                    names::WRITES_FORWARDING,
+                    "Writes that are being forwarded, without unsettled ones.",
                 ),
             )?,
             requests_in_flight: add(
@@ -298,7 +356,11 @@ impl Metrics {
                 .map(answered),
             requests: self.requests.clone(),
             conflicts: self.conflicts.clone(),
+            refusals: self.refusals.clone(),
             unknown_outcomes: self.unknown_outcomes.clone(),
+            verified: self.verified.clone(),
+            settled: ["applied", "not-applied", "unknown"]
+                .map(|outcome| self.writes_settled.with_label_values(&[&**route, outcome])),
             overrides: self.overrides.with_label_values(label),
             writes_in_flight: self.writes_in_flight.with_label_values(label),
             writes_waiting: self.writes_waiting.with_label_values(label),
@@ -354,9 +416,27 @@ impl RouteMetrics {
         self.conflicts.with_label_values(&[&*self.route, kind, mode]).inc();
     }
 
-    /// A forwarded write's outcome is unknown; `cause` is one of [`names::UNKNOWN_CAUSES`].
-    pub fn unknown_outcome(&self, cause: &'static str) {
-        self.unknown_outcomes.with_label_values(&[&*self.route, cause]).inc();
+    /// A write of unknown outcome was looked at after the settle time.
+    pub fn verified(&self, took_effect: TookEffect) {
+        self.verified.with_label_values(&[&*self.route, took_effect.name()]).inc();
+    }
+
+    /// What became of a write that was let through.
+    pub fn write_settled(&self, outcome: WriteOutcome) {
+        let [applied, not_applied, unknown] = &self.settled;
+        match outcome {
+            WriteOutcome::Applied => applied.inc(),
+            WriteOutcome::NotApplied => not_applied.inc(),
+            WriteOutcome::Unknown(cause) => {
+                unknown.inc();
+                self.unknown_outcomes.with_label_values(&[&*self.route, cause.name()]).inc();
+            }
+        }
+    }
+
+    /// A request was refused; `kind` is the name of a kind of refusal.
+    pub fn refused(&self, kind: &'static str) {
+        self.refusals.with_label_values(&[&*self.route, kind]).inc();
     }
 }
 

@@ -8,12 +8,22 @@
 pub const REQUESTS_TOTAL: &str = "ifmatch_requests_total";
 /// Conflicts, by route, kind and mode (`enforce`: refused; `observe`: let through and counted).
 pub const CONFLICTS_TOTAL: &str = "ifmatch_conflicts_total";
+/// Refusals of every kind, by route: also those that are no conflict.
+pub const REFUSALS_TOTAL: &str = "ifmatch_refusals_total";
 /// Writes whose only condition says nothing of the state that their author saw.
 pub const OVERRIDES_TOTAL: &str = "ifmatch_overrides_total";
 /// Writes that were forwarded and whose outcome is unknown, by cause (see [`UNKNOWN_CAUSES`]).
 pub const UNKNOWN_OUTCOMES_TOTAL: &str = "ifmatch_unknown_outcomes_total";
+/// Writes of unknown outcome that were looked at after the settle time (`verify_unknown`), by what the
+/// look showed (see [`TOOK_EFFECT`]).
+pub const UNKNOWN_OUTCOMES_VERIFIED_TOTAL: &str = "ifmatch_unknown_outcomes_verified_total";
+/// Writes that were let through, by what became of them (see [`WRITE_OUTCOMES`]), whether or not their
+/// client was still there to hear of it.
+pub const WRITES_SETTLED_TOTAL: &str = "ifmatch_writes_settled_total";
 /// Writes that hold a permit now: being forwarded, or unsettled.
 pub const WRITES_IN_FLIGHT: &str = "ifmatch_writes_in_flight";
+/// Writes that are being forwarded now, which `limits.max_writes_in_flight` limits: without unsettled ones.
+pub const WRITES_FORWARDING: &str = "ifmatch_writes_forwarding";
 /// Writes that wait for another one to end (`overlap = "wait"`).
 pub const WRITES_WAITING: &str = "ifmatch_writes_waiting";
 /// From the request's head to the end of the answer's head, in seconds.
@@ -34,8 +44,10 @@ pub const LEDGER_ERRORS_TOTAL: &str = "ifmatch_ledger_errors_total";
 pub const BYPASS_WRITES_TOTAL: &str = "ifmatch_bypass_writes_total";
 /// Client connections open now.
 pub const CLIENT_CONNECTIONS: &str = "ifmatch_client_connections";
-/// Client connections closed at once, because of `limits.max_connections`.
+/// Client connections refused, because of `limits.max_connections`.
 pub const CLIENT_CONNECTIONS_REFUSED_TOTAL: &str = "ifmatch_client_connections_refused_total";
+/// Limits that clients or origins ran into, by the key that sets them (see [`LIMITS`]).
+pub const LIMITS_HIT_TOTAL: &str = "ifmatch_limits_hit_total";
 /// Requests between their head and the end of their answer.
 pub const REQUESTS_IN_FLIGHT: &str = "ifmatch_requests_in_flight";
 /// Origin connections open now, by upstream.
@@ -54,9 +66,13 @@ pub const BUILD_INFO: &str = "ifmatch_build_info";
 pub const ALL: &[&str] = &[
     REQUESTS_TOTAL,
     CONFLICTS_TOTAL,
+    REFUSALS_TOTAL,
     OVERRIDES_TOTAL,
     UNKNOWN_OUTCOMES_TOTAL,
+    UNKNOWN_OUTCOMES_VERIFIED_TOTAL,
+    WRITES_SETTLED_TOTAL,
     WRITES_IN_FLIGHT,
+    WRITES_FORWARDING,
     WRITES_WAITING,
     REQUEST_DURATION_SECONDS,
     UPSTREAM_DURATION_SECONDS,
@@ -68,6 +84,7 @@ pub const ALL: &[&str] = &[
     BYPASS_WRITES_TOTAL,
     CLIENT_CONNECTIONS,
     CLIENT_CONNECTIONS_REFUSED_TOTAL,
+    LIMITS_HIT_TOTAL,
     REQUESTS_IN_FLIGHT,
     ORIGIN_CONNECTIONS,
     CONFIG_LAST_RELOAD_SUCCESSFUL,
@@ -84,6 +101,9 @@ pub const ALL: &[&str] = &[
 pub const OUTCOMES: &[&str] =
     &["answered", "not-modified", "refused", "unreachable", "unknown", "client-gone"];
 
+/// Values of `outcome` in [`WRITES_SETTLED_TOTAL`]: what became of a write.
+pub const WRITE_OUTCOMES: &[&str] = &["applied", "not-applied", "unknown"];
+
 /// Values of `cause` in [`UNKNOWN_OUTCOMES_TOTAL`].
 pub const UNKNOWN_CAUSES: &[&str] = &[
     "accepted-only",
@@ -94,4 +114,28 @@ pub const UNKNOWN_CAUSES: &[&str] = &[
     "bad-answer",
     "request-incomplete",
     "abandoned",
+];
+
+/// Values of `took_effect` in [`UNKNOWN_OUTCOMES_VERIFIED_TOTAL`].
+pub const TOOK_EFFECT: &[&str] = &["yes", "no", "unclear"];
+
+/// Values of `limit` in [`LIMITS_HIT_TOTAL`]: the keys of the configuration that set the limits.
+pub const LIMITS: &[&str] = &[
+    "limits.max_connections",
+    "limits.max_requests_in_flight",
+    "limits.max_writes_in_flight",
+    "limits.max_target_bytes",
+    "limits.max_header_bytes",
+    "limits.max_header_count",
+    "limits.idle_timeout",
+    "limits.body_idle_timeout",
+    "limits.upload_timeout",
+    "limits.request_timeout",
+    "limits.tunnel_idle_timeout",
+    "upstreams.max_connections",
+    "upstreams.connect_timeout",
+    "upstreams.response_timeout",
+    "routes.max_waiters",
+    "routes.wait_timeout",
+    "routes.body_limit",
 ];

@@ -223,13 +223,17 @@ fn ledger(config: &Ledger, state_file: Option<&StateFile>) -> Result<Arc<MemoryL
     let limits = LedgerLimits {
         max_resources: config.max_resources,
         settle: config.settle,
-        // Whoever keeps versions over restarts wants restarts to be exact: without its state a ledger
-        // first waits out writes of its earlier life (rule R10). Without a state file every start is a
-        // new life, whose clients have no tags yet.
-        start_hold: if state_file.is_some() { config.settle } else { Duration::ZERO },
+        start_hold: config.start_hold,
     };
     match state_file {
         Some(state_file) => state_file.take(limits),
-        None => Ok(MemoryLedger::new(limits)),
+        None => {
+            tracing::info!(
+                hold = ?limits.start_hold,
+                "no state_file is configured; the ledger begins a new life: earlier tags are refused, and writes \
+                 wait until those of an earlier life can no longer be applied"
+            );
+            Ok(MemoryLedger::new(limits))
+        }
     }
 }

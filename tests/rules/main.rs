@@ -16,6 +16,7 @@ mod deploy;
 mod given;
 mod layering;
 mod model;
+mod naming;
 mod properties;
 mod readme;
 mod regressions;

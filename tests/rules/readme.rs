@@ -66,6 +66,24 @@ fn the_table_of_metrics_names_every_metric_and_no_other() {
     assert_eq!(named, all);
 }
 
+/// Whoever sees the label knows what to change.
+#[test]
+fn every_limit_that_is_counted_is_named_by_its_key() {
+    for limit in names::LIMITS {
+        let (section, key) = limit.split_once('.').expect("a section and a key");
+        let section = match section {
+            "limits" => Section::Limits,
+            "upstreams" => Section::Upstreams,
+            "routes" => Section::Routes,
+            other => panic!("no section {other}"),
+        };
+        assert!(keys_of(section).any(|doc| doc.key == key), "{limit} is no key");
+    }
+    let counted = |key: &str| names::LIMITS.contains(&format!("limits.{key}").as_str());
+    let uncounted: Vec<_> = keys_of(Section::Limits).map(|doc| doc.key).filter(|key| !counted(key)).collect();
+    assert!(uncounted.is_empty(), "{uncounted:?} are limits that nobody counts");
+}
+
 #[test]
 fn the_table_of_refusals_names_every_kind_with_its_status() {
     use ifmatch::decide::policy::StatusMapping;

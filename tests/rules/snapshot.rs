@@ -139,7 +139,10 @@ fn what_is_taken_up_is_what_was_saved() {
             let after = restored(&bytes, room).expect("a whole state");
             prop_assert_eq!(before.incarnation(), after.incarnation());
             let name = ResourceId::from("order:17".to_owned());
-            prop_assert_eq!(before.key("orders", &name), after.key("orders", &name));
+            prop_assert_eq!(
+                before.key(&before.names().in_force(), "orders", &name),
+                after.key(&after.names().in_force(), "orders", &name)
+            );
             prop_assert_eq!(before.len(), after.len());
             prop_assert_eq!(after.evictions(), 0);
             for key in all_keys() {
@@ -214,6 +217,7 @@ fn another_number_of_shards_only_raises_versions() {
 #[test]
 fn a_shard_takes_the_highest_floor_that_its_resources_had() {
     let head = Head {
+        names: Default::default(),
         incarnation: Incarnation(1),
         hash_keys: (2, 3),
         sequence: 9,

@@ -233,6 +233,9 @@ impl Told {
             RefusalKind::LedgerUnavailable => "full",
             RefusalKind::Overloaded => "overloaded",
             RefusalKind::NoRoute => "no-route",
+            RefusalKind::TargetTooLong => "target-too-long",
+            RefusalKind::FieldsTooLarge => "fields-too-large",
+            RefusalKind::RequestTimeout => "request-timeout",
         }
     }
 
@@ -269,7 +272,7 @@ async fn happens(row: &Row, told: &Told) -> String {
         return "pass".to_owned();
     }
     let name = policy.resource.name(&path, query, policy.fold).expect("a name");
-    let world = World::of(row, |ledger| ledger.key("u", &name)).await;
+    let world = World::of(row, |ledger| ledger.key(&ledger.names().in_force(), "u", &name)).await;
     let fields = world.fields(row);
     let overrides: Vec<Vec<u8>> = overrides_in_fields(&fields)
         .map(<[u8]>::to_vec)
@@ -454,7 +457,14 @@ fn every_row_of_the_truth_table_is_true() {
     }
     println!("{} rows", rows.len());
     assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
-    let shell_tells = [RefusalKind::ContentTooLarge, RefusalKind::Overloaded, RefusalKind::OriginSilent];
+    let shell_tells = [
+        RefusalKind::ContentTooLarge,
+        RefusalKind::TargetTooLong,
+        RefusalKind::FieldsTooLarge,
+        RefusalKind::RequestTimeout,
+        RefusalKind::Overloaded,
+        RefusalKind::OriginSilent,
+    ];
     for kind in RefusalKind::ALL {
         let reached = told.0.borrow().contains(&kind);
         assert_eq!(reached, !shell_tells.contains(&kind), "a row reaches {kind:?}");

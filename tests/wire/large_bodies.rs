@@ -14,7 +14,7 @@ const MOST_MEMORY: u64 = 64 * 1024 * 1024;
 /// A peer that takes nothing for so long has stopped taking: everything on the way is full.
 const FULL: Duration = Duration::from_secs(1);
 
-const FILES: &str = r#"
+pub const FILES: &str = r#"
 [[routes]]
 name = "file"
 path = "/files/{id}"
@@ -23,7 +23,7 @@ upstream = "origin"
 
 /// An origin that streams: a GiB of zeros to GET, and to PUT a count of what came. It tells how many bytes
 /// of each body it has read or written, once that has ended or the other side takes no more.
-fn streaming_origin() -> (SocketAddr, Receiver<u64>) {
+pub fn streaming_origin() -> (SocketAddr, Receiver<u64>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");
     let (tell, told) = channel();
@@ -64,7 +64,7 @@ fn serve(mut stream: &TcpStream, tell: &Sender<u64>) -> io::Result<()> {
 }
 
 /// Reads a head byte by byte, so that nothing of the body is read with it.
-fn head(mut stream: &TcpStream) -> io::Result<String> {
+pub fn head(mut stream: &TcpStream) -> io::Result<String> {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -104,13 +104,13 @@ fn write(mut stream: &TcpStream, bytes: u64) -> u64 {
     written
 }
 
-fn connect(proxy: &Proxy) -> TcpStream {
+pub fn connect(proxy: &Proxy) -> TcpStream {
     let stream = TcpStream::connect(proxy.address()).expect("a connection");
     stream.set_read_timeout(Some(HANG)).expect("a deadline");
     stream
 }
 
-fn ask(mut stream: &TcpStream, method: &str, target: &str, fields: &str) {
+pub fn ask(mut stream: &TcpStream, method: &str, target: &str, fields: &str) {
     let head = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
     stream.write_all(head.as_bytes()).expect("the proxy takes a head");
 }
@@ -125,7 +125,7 @@ fn tag(proxy: &Proxy) -> String {
 }
 
 /// The most memory that the process has ever had resident.
-fn most_resident(proxy: &Proxy) -> u64 {
+pub fn most_resident(proxy: &Proxy) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", proxy.pid())).expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a high-water mark");
     line.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("a number") * 1024

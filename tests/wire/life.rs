@@ -1,4 +1,4 @@
-//! Starting, reloading, stopping; limits; and that nothing is left behind.
+//! Starting, reloading, stopping; and that nothing is left behind.
 
 use crate::given::{ITEMS, items, items_with};
 use crate::harness::{Client, Origin, Proxy, put, request, with_origin};
@@ -277,7 +277,20 @@ fn a_write_whose_client_left_is_waited_for_too() {
 fn with_a_state_file_writes_wait_out_the_settle_time_at_the_start() {
     let origin = Origin::with_item();
     let home = Home::new();
-    let proxy = home.start_unready(&origin, "3s");
+    a_start_without_a_state(&home.start_unready(&origin, "3s"));
+}
+
+/// R10 holds whether or not there was to be a file: the process before may have been killed.
+#[test]
+fn without_a_state_file_writes_wait_too() {
+    let origin = Origin::with_item();
+    let text = "[ledger]\nsettle = \"1s\"\nstart_hold = \"3s\"\n\n\
+                [[routes]]\nname = \"item\"\npath = \"/items/{id}\"\nupstream = \"origin\"\n";
+    a_start_without_a_state(&Proxy::start_unready(&with_origin(origin.address(), text)));
+}
+
+#[track_caller]
+fn a_start_without_a_state(proxy: &Proxy) {
     let tag = proxy.tag("/items/1");
     let refused = proxy.put("/items/1", &tag, "two").expect_refusal(503, "starting");
     assert!(refused.has("Retry-After"), "{refused}");
@@ -290,82 +303,6 @@ fn with_a_state_file_writes_wait_out_the_settle_time_at_the_start() {
     // R10: what was read before the end of the hold may be older than a write of an earlier life.
     proxy.put("/items/1", &tag, "two").expect_refusal(412, "precondition-failed");
     proxy.put("/items/1", &proxy.tag("/items/1"), "two").expect(204);
-}
-
-#[test]
-fn one_connection_too_many_is_closed_and_counted() {
-    let (_origin, proxy) = items_with("[limits]\nmax_connections = 2");
-    let mut first = proxy.connect();
-    let mut second = proxy.connect();
-    first.ask(&request("GET", "/items/1")).expect(200);
-    second.ask(&request("GET", "/items/1")).expect(200);
-    let mut third = proxy.connect();
-    third.expect_close();
-    proxy.expect_metric("ifmatch_client_connections_refused_total", 1);
-    proxy.expect_metric("ifmatch_client_connections", 2);
-    first.ask(&request("GET", "/items/1")).expect(200);
-    second.leave();
-    proxy.await_metric("ifmatch_client_connections", 1);
-    proxy.get("/items/1").expect(200);
-}
-
-#[test]
-fn one_request_too_many_hears_503_and_its_connection_stays() {
-    let (origin, proxy) = items_with("[limits]\nmax_requests_in_flight = 1");
-    let held = origin.hold("GET", "/items/1");
-    let first = proxy.begin(&request("GET", "/items/1"));
-    held.arrived();
-    let mut client = proxy.connect();
-    client.ask(&request("PUT", "/items/2").if_match("\"a\"").body("x")).expect_refusal(503, "overloaded");
-    held.release();
-    first.answer().expect(200);
-    proxy.await_metric("ifmatch_requests_in_flight", 0);
-    client.ask(&request("GET", "/items/1")).expect(200);
-    proxy.expect_metric("ifmatch_requests_total{outcome=\"refused\"}", 1);
-}
-
-#[test]
-fn a_head_that_is_too_large_or_has_too_many_fields_is_refused() {
-    let (origin, proxy) = items_with("[limits]\nmax_header_bytes = \"8KiB\"\nmax_header_count = 20");
-    let large = "x".repeat(9000);
-    let many = |n: usize| (0..n).fold(request("GET", "/items/1"), |r, i| r.field(&format!("X-{i}"), "1"));
-    for asked in [
-        request("GET", "/items/1").field("X-Large", &large),
-        request("GET", &format!("/items/1?{large}")),
-        many(30),
-    ] {
-        let mut client = proxy.connect();
-        // It may be refused before it is sent to its end.
-        let _sent = client.try_send(&asked.bytes());
-        match client.try_answer() {
-            Ok(answer) => assert!([431, 414].contains(&answer.status), "{answer}"),
-            Err(error) => panic!("the client is told nothing: {error}"),
-        }
-        proxy.get("/items/1").expect(200);
-    }
-    proxy.ask(&many(18)).expect(200);
-    proxy.ask(&request("GET", "/items/1").field("X-Large", &large[..7000])).expect(200);
-    assert_eq!(origin.seen().len(), 5, "{}", origin.story());
-}
-
-#[test]
-fn an_idle_connection_and_a_slow_head_are_closed_and_a_held_request_is_not() {
-    let (origin, proxy) = items_with("[limits]\nidle_timeout = \"200ms\"");
-    let held = origin.hold("GET", "/items/1");
-    let reading = proxy.begin(&request("GET", "/items/1"));
-    held.arrived();
-    let mut fresh = proxy.connect();
-    fresh.expect_close();
-    let mut idle = proxy.connect();
-    idle.ask(&request("GET", "/items/2")).expect(404);
-    idle.expect_close();
-    let mut slow = proxy.connect();
-    slow.send("GET /items/1 HTTP/1.1\r\nHos");
-    let rest = String::from_utf8_lossy(&slow.rest()).into_owned();
-    assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 408"), "{rest}");
-    held.release();
-    reading.answer().expect(200);
-    proxy.await_metric("ifmatch_client_connections", 0);
 }
 
 #[test]

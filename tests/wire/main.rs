@@ -3,6 +3,8 @@
 // A test binary: helpers may fail loudly, as the tests themselves do.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
 
+mod deliveries;
+mod fates;
 mod fidelity;
 mod foreign;
 mod foreign_findings;
@@ -13,14 +15,21 @@ mod foreign_webdav;
 mod forwarding;
 mod given;
 mod harness;
+mod hostile;
 mod large_bodies;
+mod leaving;
 mod life;
+mod limits;
+mod limits_memory;
+mod limits_time;
 mod metrics;
 mod observe;
 mod reads;
 mod refusals;
+mod renaming;
 mod restart;
 mod smoke;
 mod storm;
 mod targets;
+mod verify;
 mod writes;

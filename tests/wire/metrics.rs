@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use ifmatch::decide::verdict::RefusalKind;
-use ifmatch::report::names::{ALL, OUTCOMES, UNKNOWN_CAUSES};
+use ifmatch::report::names::{
+    ALL, LIMITS, OUTCOMES, TOOK_EFFECT, UNKNOWN_CAUSES, WRITE_OUTCOMES, WRITES_SETTLED_TOTAL,
+};
 
 use crate::given::items_with;
 use crate::harness::{Metrics, Origin, Proxy, empty, put, request};
@@ -52,10 +54,13 @@ fn every_label_value_is_configured_or_of_a_closed_list() {
                 "upstream" => value == "origin",
                 "store" => value == "memory",
                 "method" => methods.contains(&value.as_str()),
+                "outcome" if series.name == WRITES_SETTLED_TOTAL => WRITE_OUTCOMES.contains(&value.as_str()),
                 "outcome" => OUTCOMES.contains(&value.as_str()),
                 "kind" => kinds.contains(&value.as_str()),
                 "mode" => ["enforce", "observe"].contains(&value.as_str()),
+                "took_effect" => TOOK_EFFECT.contains(&value.as_str()),
                 "cause" => UNKNOWN_CAUSES.contains(&value.as_str()),
+                "limit" => LIMITS.contains(&value.as_str()),
                 "version" => value == env!("CARGO_PKG_VERSION"),
                 "le" => series.name.ends_with("_bucket"),
                 _ => false,
@@ -85,6 +90,17 @@ fn requests_are_counted_by_how_they_ended() {
     }
     let total = metrics.value("ifmatch_requests_total{route=\"item\"}");
     assert_eq!(metrics.value("ifmatch_request_duration_seconds_count{route=\"item\"}"), total);
+}
+
+/// So that the first hit is a step from 0, which `increase()` sees.
+#[test]
+fn every_limit_has_its_series_from_the_start() {
+    let (_origin, proxy) = items_with("");
+    let metrics = proxy.metrics();
+    for limit in LIMITS {
+        let series = format!("ifmatch_limits_hit_total{{limit=\"{limit}\"}}");
+        assert_eq!(metrics.value(&series), Some(0.0), "{series}");
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ struct Kind {
 }
 
 /// DESIGN section 6, and how each of its lines comes about.
-const KINDS: [Kind; 15] = [
+const KINDS: [Kind; 18] = [
     kind("precondition-required", 428, false, true, blind_write),
     kind("precondition-failed", 412, false, true, stale_write),
     kind("write-in-flight", 409, true, true, second_write),
@@ -33,6 +33,9 @@ const KINDS: [Kind; 15] = [
     kind("malformed-precondition", 400, false, true, unquoted_tag),
     kind("ambiguous-target", 400, false, true, encoded_slash),
     kind("content-too-large", 413, false, true, long_form),
+    kind("target-too-long", 414, false, false, long_target),
+    kind("fields-too-large", 431, false, false, large_field),
+    kind("request-timeout", 408, false, false, slow_form),
     kind("outcome-unknown", 502, false, false, lost_write),
     kind("outcome-unknown", 504, false, false, silent_write),
     kind("origin-unreachable", 502, false, false, nobody_there),
@@ -105,6 +108,26 @@ fn long_form() -> Provoked {
     on(items_with("body_limit = \"16B\""), |_, proxy| {
         let form = "application/x-www-form-urlencoded";
         proxy.ask(&request("POST", "/items/1").field("Content-Type", form).body("a=1&".repeat(100)))
+    })
+}
+
+fn long_target() -> Provoked {
+    on(items(), |_, proxy| proxy.get(&format!("/items/1?{}", "x".repeat(9000))))
+}
+
+fn large_field() -> Provoked {
+    let fields = "x".repeat(9000);
+    on(items_with("[limits]\nmax_header_bytes = \"8KiB\""), |_, proxy| {
+        proxy.ask(&request("GET", "/items/1").field("X-Large", &fields))
+    })
+}
+
+fn slow_form() -> Provoked {
+    on(items_with("[limits]\nbody_idle_timeout = \"200ms\""), |_, proxy| {
+        let form = "application/x-www-form-urlencoded";
+        proxy.ask(
+            &request("POST", "/items/1").field("Content-Type", form).field("Content-Length", "9").body("a=1"),
+        )
     })
 }
 
@@ -231,6 +254,8 @@ fn every_conflict_is_counted_kept_and_logged_once_and_nothing_else_is() {
         let series =
             format!("ifmatch_conflicts_total{{route=\"item\",kind=\"{}\",mode=\"enforce\"}}", kind.name);
         let kept = ours(proxy.conflicts());
+        let refusals = format!("ifmatch_refusals_total{{kind=\"{}\"}}", kind.name);
+        proxy.expect_metric(&refusals, 1);
         proxy.expect_metric(&series, u8::from(kind.conflict));
         proxy.expect_metric("ifmatch_conflicts_total{mode=\"observe\"}", 0);
         assert_eq!(kept.len(), usize::from(kind.conflict), "{kept:?}\n{answer}");

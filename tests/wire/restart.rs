@@ -36,7 +36,7 @@ impl Home {
         self.0.join("ledger.refused")
     }
 
-    fn config(&self, settle: &str) -> String {
+    pub fn config(&self, settle: &str) -> String {
         format!(
             "[ledger]\nsettle = \"{settle}\"\nstate_file = \"{}\"\n\n\
              [[routes]]\nname = \"item\"\npath = \"/items/{{id}}\"\nupstream = \"origin\"\n",
@@ -191,7 +191,7 @@ fn a_file_that_cannot_be_trusted_is_moved_aside_and_a_new_life_begins() {
     let foreign = |_| b"[server]\nlisten = \"127.0.0.1:8080\"\n".to_vec();
     type Spoil = fn(Vec<u8>) -> Vec<u8>;
     let spoil: [(Spoil, &str); 4] =
-        [(damaged, "it was damaged"), (future, "has format 2"), (cut, "cut off"), (foreign, "no state file")];
+        [(damaged, "it was damaged"), (future, "has format 3"), (cut, "cut off"), (foreign, "no state file")];
     for (spoil, reason) in spoil {
         let home = Home::new();
         let mut first = home.start(&origin, SHORT);

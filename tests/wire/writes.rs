@@ -416,6 +416,23 @@ fn a_destination_that_cannot_be_judged_is_refused() {
     assert!(origin.seen().is_empty(), "{}", origin.story());
 }
 
+// Nobody judges what the route lets through, and the copy would replace what another author has not seen.
+#[test]
+fn an_unguarded_route_does_not_copy_onto_a_guarded_resource() {
+    let (origin, proxy) = items_with(
+        "[[routes]]\nname = \"drafts\"\npath = \"/drafts/{id}\"\nupstream = \"origin\"\nmode = \"off\"\n",
+    );
+    origin.store("/drafts/1", "draft");
+    for destination in ["/items/1", "http://api.example.com/ITEMS//1", "/items%2F1"] {
+        proxy
+            .ask(&request("COPY", "/drafts/1").field("Destination", destination))
+            .expect_refusal(400, "ambiguous-target");
+    }
+    assert!(origin.seen().is_empty(), "{}", origin.story());
+    proxy.ask(&request("COPY", "/drafts/1").field("Destination", "/drafts/2"));
+    origin.only("COPY", "/drafts/1");
+}
+
 /// Orders change the list of orders, and an import changes everything.
 fn shop() -> (Origin, Proxy) {
     let origin = Origin::start();

@@ -10,6 +10,7 @@ use parking_lot::MutexGuard;
 use tokio::time::sleep_until;
 
 use super::{EndWrite, HashKeys, HoldEnding, LedgerLimits, MemoryLedger, Place};
+use crate::ledger::names::Names;
 use crate::ledger::protocol::{Millis, NoRoom, Owed, SavedHold, Slots};
 use crate::ledger::snapshot::{Head, Reader, Record, Unusable, Writer};
 use crate::request::version_tag::{ResourceKey, Version};
@@ -57,6 +58,7 @@ impl MemoryLedger {
         let (one, other) = head.hash_keys;
         let mut ledger = Self::at_rest(limits, head.incarnation, HashKeys(one, other), Version(0));
         *ledger.sequence.get_mut() = head.sequence;
+        ledger.names = Names::restore(head.names.clone());
         ledger.take_floors(head);
         let until = Millis(super::millis(limits.settle));
         let mut held = Vec::new();
@@ -77,6 +79,7 @@ impl MemoryLedger {
             }
             .map_err(|NoRoom| Unusable::Impossible("more resources than can be counted"))?;
         }
+        ledger.restored_under_way.store(usize::from(!held.is_empty()), Ordering::Release);
         *ledger.evictions.get_mut() = forgotten;
         *ledger.restored.get_mut() = held;
         Ok(Arc::new(ledger))
@@ -127,6 +130,7 @@ impl MemoryLedger {
                 ending: HoldEnding::Changed { begun, read_lag },
             });
         }
+        self.restored_under_way.store(0, Ordering::Release);
     }
 
     /// How many places a restored ledger has yet to settle.
@@ -153,6 +157,7 @@ impl Closed<'_> {
             hash_keys: (one, other),
             sequence: ledger.sequence.load(Ordering::Acquire),
             floors: all.iter().map(|slots| (slots.floor(), slots.floor_begun())).collect(),
+            names: ledger.names.saved(),
             holds: holds.len() as u64,
             lags: lags.len() as u64,
             entries: resources as u64,

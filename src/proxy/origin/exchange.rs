@@ -1,14 +1,16 @@
 //! One request, sent at most once, and the head of its answer.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{Request, Response, StatusCode, header};
-use hyper::body::Incoming;
+use tokio::time::Instant;
 
-use super::pool::{Lease, NoConnection, Pool};
+use super::pool::{NoConnection, Pool};
 use crate::decide::outcome::WriteEnd;
-use crate::proxy::body::{BodyProgress, OriginBody, OutgoingBody};
+use crate::proxy::body::OriginBody;
+use crate::proxy::outgoing::{BodyProgress, OutgoingBody};
+use crate::proxy::patience::{Bounds, Patience};
+use crate::report::limits_hit::Limit;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -37,31 +39,57 @@ impl NoAnswer {
 ///
 /// `fresh` asks for a new connection from the start.
 ///
+/// # How long it takes at most
+///
+/// | wait | bound |
+/// |---|---|
+/// | for a connection to come free | `connect_timeout` |
+/// | for a connection to be made | `connect_timeout` for each server of the upstream |
+/// | for hyper to take the request | `connect_timeout` |
+/// | for the origin to take the request, and the client to send its body | `upload_timeout` |
+/// | for the answer's head after that | `response_timeout` |
+///
+/// All of it together, and the answer's body too, is bounded by `request_timeout`. A connection that
+/// proves to be dead before a byte has left begins the first three again; an idle one is tried at most
+/// once each, a new one once.
+///
 /// # Errors
 /// Says how far the request got.
 pub async fn exchange(
     pool: &Arc<Pool>,
     mut request: Request<OutgoingBody>,
-    body_silence: Duration,
+    bounds: &Bounds,
     mut fresh: bool,
 ) -> Result<Response<OriginBody>, NoAnswer> {
     let asks_to_upgrade = request.headers().contains_key(header::UPGRADE);
     loop {
-        let mut lease = pool.lease(fresh).await.map_err(not_sent)?;
+        if bounds.until <= Instant::now() {
+            return Err(out_of_time(bounds));
+        }
+        let mut lease = tokio::time::timeout_at(bounds.until, pool.lease(fresh))
+            .await
+            .map_err(|_| out_of_time(bounds))?
+            .map_err(not_sent)?;
         let reused = lease.reused;
-        if let Err(error) = lease.connection.sender.ready().await {
-            if reused {
-                continue;
-            }
-            return Err(NoAnswer { end: WriteEnd::NotSent, reused, cause: error.to_string() });
+        match tokio::time::timeout(pool.upstream().connect_timeout, lease.connection.sender.ready()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) if reused => continue,
+            Ok(Err(error)) => return Err(not_delivered(error.to_string())),
+            Err(_) => return Err(not_delivered("a new connection took no request".to_owned())),
         }
         let progress = request.body().progress();
+        progress.begin(bounds.end_of_upload());
+        let until = progress.must_end();
+        lease.connection.pace.set(Patience { silence: bounds.silence, until });
         let sending = lease.connection.sender.try_send_request(request);
         let answered = tokio::select! {
             answered = sending => answered,
-            () = overdue(&progress, pool.upstream().response_timeout) => {
-                let cause = "no answer in time".to_owned();
-                return Err(NoAnswer { end: WriteEnd::NoAnswerInTime, reused, cause });
+            limit = overdue(&progress, bounds, pool) => {
+                return Err(NoAnswer {
+                    end: if progress.is_sent() { WriteEnd::NoAnswerInTime } else { WriteEnd::RequestIncomplete },
+                    reused,
+                    cause: format!("no answer in time: {}", limit.key()),
+                });
             }
         };
         match answered {
@@ -70,19 +98,19 @@ pub async fn exchange(
                 let cause = "101 to a request that asked for no upgrade".to_owned();
                 return Err(NoAnswer { end: WriteEnd::BadAnswer, reused, cause });
             }
-            Ok(answer) => return Ok(with_lease(answer, lease, progress, body_silence)),
+            Ok(answer) => {
+                if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    // What is sent from now on belongs to no request.
+                    lease.connection.pace.set(Patience { silence: bounds.silence, until: None });
+                }
+                return Ok(answer.map(|incoming| OriginBody::new(incoming, lease, progress, bounds)));
+            }
             Err(mut unsent) => match unsent.take_message() {
                 Some(given_back) if reused => {
                     request = given_back;
                     fresh = true;
                 }
-                Some(_) => {
-                    return Err(NoAnswer {
-                        end: WriteEnd::NotSent,
-                        reused,
-                        cause: unsent.error().to_string(),
-                    });
-                }
+                Some(_) => return Err(not_delivered(unsent.error().to_string())),
                 None => {
                     let end = end_of(unsent.error(), &progress);
                     return Err(NoAnswer { end, reused, cause: describe(unsent.error()) });
@@ -92,20 +120,32 @@ pub async fn exchange(
     }
 }
 
-fn with_lease(
-    answer: Response<Incoming>,
-    lease: Lease,
-    progress: Arc<BodyProgress>,
-    silence: Duration,
-) -> Response<OriginBody> {
-    answer.map(|incoming| OriginBody::new(incoming, lease, progress, silence))
+/// Over when the request was not sent in time, or the origin has had all of it for `response_timeout`
+/// without answering, or the request as a whole is over. While the client is still sending, the limit on
+/// its silence holds too.
+async fn overdue(progress: &BodyProgress, bounds: &Bounds, pool: &Pool) -> Limit {
+    let hits = &bounds.hits;
+    if let Err(limit) = progress.over(hits).await {
+        return limit;
+    }
+    let answered_by = Instant::now() + pool.upstream().response_timeout;
+    let (end, limit) = if answered_by < bounds.until {
+        (answered_by, Limit::ResponseTime)
+    } else {
+        (bounds.until, Limit::RequestTime)
+    };
+    tokio::time::sleep_until(end).await;
+    hits.hit(limit);
+    limit
 }
 
-/// Over when the origin has had the whole request for `response_timeout` without answering. While the
-/// client is still sending, the limit on its silence holds instead.
-async fn overdue(progress: &BodyProgress, response_timeout: Duration) {
-    progress.over().await;
-    tokio::time::sleep(response_timeout).await;
+fn out_of_time(bounds: &Bounds) -> NoAnswer {
+    bounds.hits.hit(Limit::RequestTime);
+    not_delivered("request_timeout is over".to_owned())
+}
+
+fn not_delivered(cause: String) -> NoAnswer {
+    NoAnswer { end: WriteEnd::NotSent, reused: false, cause }
 }
 
 fn end_of(error: &hyper::Error, progress: &BodyProgress) -> WriteEnd {
@@ -130,5 +170,5 @@ fn not_sent(reason: NoConnection) -> NoAnswer {
         NoConnection::AllInUse => "all connections that max_connections allows are in use".to_owned(),
         NoConnection::Unreachable(error) => error.to_string(),
     };
-    NoAnswer { end: WriteEnd::NotSent, reused: false, cause }
+    not_delivered(cause)
 }

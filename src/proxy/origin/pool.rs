@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -14,7 +14,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::stream::{self, Liveness};
 use crate::config::checked::Upstream;
-use crate::proxy::body::OutgoingBody;
+use crate::proxy::outgoing::OutgoingBody;
+use crate::proxy::patience::{Pace, Totals};
+use crate::proxy::serve::MOST_BUFFERED;
+use crate::report::limits_hit::{Limit, LimitsHit};
 
 /// The connections of one upstream.
 pub struct Pool {
@@ -26,6 +29,7 @@ pub struct Pool {
     /// Where the next connection goes.
     turn: AtomicUsize,
     open: IntGauge,
+    hits: LimitsHit,
 }
 
 struct Idle {
@@ -37,6 +41,8 @@ struct Idle {
 pub struct Connection {
     /// hyper's end of it.
     pub sender: SendRequest<OutgoingBody>,
+    /// What is expected of the origin while it is sent something.
+    pub pace: Arc<Pace>,
     liveness: Liveness,
 }
 
@@ -61,13 +67,14 @@ pub enum NoConnection {
 
 impl Pool {
     /// An empty pool.
-    pub fn new(upstream: Arc<Upstream>, open: IntGauge) -> Arc<Self> {
+    pub fn new(upstream: Arc<Upstream>, open: IntGauge, hits: LimitsHit) -> Arc<Self> {
         Arc::new(Pool {
             in_use: Arc::new(Semaphore::new(upstream.max_connections)),
             upstream,
             idle: Mutex::new(Vec::new()),
             turn: AtomicUsize::new(0),
             open,
+            hits,
         })
     }
 
@@ -86,7 +93,7 @@ impl Pool {
             Err(_) => {
                 tokio::time::timeout(self.upstream.connect_timeout, self.in_use.clone().acquire_owned())
                     .await
-                    .map_err(|_| NoConnection::AllInUse)?
+                    .map_err(|_| self.all_in_use())?
                     .map_err(|_| NoConnection::AllInUse)?
             }
         };
@@ -98,6 +105,11 @@ impl Pool {
         Ok(Lease { connection, reused, pool: self.clone(), _in_use: permit })
     }
 
+    fn all_in_use(&self) -> NoConnection {
+        self.hits.hit(Limit::OriginConnections);
+        NoConnection::AllInUse
+    }
+
     /// The most recently used idle connection that is alive; the others of this look are closed.
     fn take_idle(&self) -> Option<Connection> {
         loop {
@@ -107,6 +119,16 @@ impl Pool {
                 && connection.liveness.is_quiet();
             if usable {
                 return Some(connection);
+            }
+        }
+    }
+
+    async fn within_time<T>(&self, connecting: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        match tokio::time::timeout(self.upstream.connect_timeout, connecting).await {
+            Ok(connected) => connected,
+            Err(_) => {
+                self.hits.hit(Limit::ConnectTime);
+                Err(io::Error::new(io::ErrorKind::TimedOut, "connecting took too long"))
             }
         }
     }
@@ -125,7 +147,7 @@ impl Pool {
         let mut failed = io::Error::other("the upstream has no servers");
         for offset in 0..servers.len() {
             let Some(server) = servers.get((first + offset) % servers.len()) else { continue };
-            match within(self.upstream.connect_timeout, TcpStream::connect(&**server)).await {
+            match self.within_time(TcpStream::connect(&**server)).await {
                 Ok(socket) => return self.open_on(socket).await,
                 Err(error) => {
                     tracing::debug!(upstream = &*self.upstream.name, %server, %error, "cannot connect");
@@ -138,9 +160,12 @@ impl Pool {
 
     async fn open_on(&self, socket: TcpStream) -> io::Result<Connection> {
         socket.set_nodelay(true)?;
-        let (stream, liveness) = stream::share(socket, self.open.clone());
+        // An upload has an end of its own, which whoever waits for it sees.
+        let pace = Pace::new(self.upstream.response_timeout, Totals::CountedElsewhere, self.hits.clone());
+        let (stream, liveness) = stream::share(socket, self.open.clone(), pace.clone());
         let (sender, driver) = http1::Builder::new()
             .preserve_header_case(true)
+            .max_buf_size(MOST_BUFFERED)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
@@ -149,28 +174,26 @@ impl Pool {
                 tracing::debug!(%error, "a connection to the origin ended");
             }
         });
-        Ok(Connection { sender, liveness })
+        Ok(Connection { sender, pace, liveness })
     }
 }
 
 impl Lease {
+    /// Whether the origin has hung up on what was being sent: the request may lack its end.
+    pub fn has_failed(&self) -> bool {
+        self.connection.liveness.has_failed()
+    }
+
     /// Puts the connection back for the next request, unless it is closed or enough are idle.
     ///
     /// To be called when the answer's body has been read to its end and the request's body was sent.
     pub fn put_back(self) {
-        if self.connection.sender.is_closed() {
+        if self.connection.sender.is_closed() || self.has_failed() {
             return;
         }
         let mut idle = self.pool.idle.lock();
         if idle.len() < self.pool.upstream.max_idle {
             idle.push(Idle { connection: self.connection, since: Instant::now() });
         }
-    }
-}
-
-async fn within<T>(limit: Duration, connecting: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    match tokio::time::timeout(limit, connecting).await {
-        Ok(connected) => connected,
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "connecting took too long")),
     }
 }

@@ -10,7 +10,7 @@ use ifmatch::ledger::snapshot::{Reader, Unusable};
 use ifmatch::request::version_tag::{ResourceKey, Version};
 
 use super::drive::{Bytes, in_paused_time};
-use super::state_layout::{State, mend};
+use super::state_layout::{NO_NAMES, State, mend};
 
 const SETTLE: Duration = Duration::from_secs(5);
 /// Next to nothing, one shard, some shards, all of them.
@@ -40,6 +40,7 @@ fn from_recipe(recipe: &mut Bytes<'_>) -> Vec<u8> {
     let mut state = State {
         incarnation: u64::from(recipe.byte()),
         hash_keys: [7, 8],
+        names: NO_NAMES.to_vec(),
         sequence,
         floors: (0..shards).map(|_| (drawn(recipe.byte()), u32::from(recipe.byte() % 3))).collect(),
         ..State::default()

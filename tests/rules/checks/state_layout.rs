@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::hash::Hasher;
 
+use ifmatch::ledger::names::SavedNames;
 use siphasher::sip::SipHasher13;
 
 /// What a file says, its records in no order.
@@ -14,6 +15,8 @@ pub(super) struct State {
     pub(super) sequence: u64,
     /// Floor and oldest begin, a shard.
     pub(super) floors: Vec<(u64, u32)>,
+    /// What its names stand for, as text (rule R14).
+    pub(super) names: Vec<u8>,
     pub(super) holds: BTreeSet<Hold>,
     pub(super) lags: BTreeSet<(u64, u64, u64)>,
     pub(super) entries: BTreeSet<(u64, u64, u32)>,
@@ -22,7 +25,9 @@ pub(super) struct State {
 /// Key, mode, begun, read lag.
 pub(super) type Hold = (u64, u8, u32, u64);
 
-const HEAD: usize = 72;
+const HEAD: usize = 80;
+/// Of a ledger that nothing was named in.
+pub(super) const NO_NAMES: &[u8] = br#"{"era":0,"naming":{"upstreams":{},"routes":[]},"changed":[]}"#;
 
 impl State {
     /// The floor of the shard that a key is in.
@@ -41,17 +46,19 @@ impl State {
 
     pub(super) fn write(&self) -> Vec<u8> {
         let mut bytes = Vec::from(*b"ifmatch\n");
-        bytes.extend(1u32.to_le_bytes());
+        bytes.extend(2u32.to_le_bytes());
         bytes.extend(u32::try_from(self.floors.len()).expect("few").to_le_bytes());
         let counts = [self.holds.len(), self.lags.len(), self.entries.len()].map(|count| count as u64);
         let [one, other] = self.hash_keys;
-        for number in [self.incarnation, one, other, self.sequence].into_iter().chain(counts) {
+        let names = self.names.len() as u64;
+        for number in [self.incarnation, one, other, self.sequence, names].into_iter().chain(counts) {
             bytes.extend(number.to_le_bytes());
         }
         for (floor, begun) in &self.floors {
             bytes.extend(floor.to_le_bytes());
             bytes.extend(begun.to_le_bytes());
         }
+        bytes.extend(&self.names);
         for (key, mode, begun, lag) in &self.holds {
             bytes.extend(key.to_le_bytes());
             bytes.push(*mode);
@@ -77,16 +84,18 @@ impl State {
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let mut mended = bytes.to_vec();
         mend(&mut mended);
-        if mended != bytes || bytes.len() < HEAD + 8 || !bytes.starts_with(b"ifmatch\n\x01\0\0\0") {
+        if mended != bytes || bytes.len() < HEAD + 8 || !bytes.starts_with(b"ifmatch\n\x02\0\0\0") {
             return None;
         }
         let mut rest = Rest(&bytes[12..bytes.len() - 8]);
         let shards = u64::from(rest.short()?);
         let (incarnation, one, other, sequence) =
             (rest.number()?, rest.number()?, rest.number()?, rest.number()?);
+        let names = rest.number()?;
         let (holds, lags, entries) = (rest.number()?, rest.number()?, rest.number()?);
         let wide = |count: u64, bytes: u128| u128::from(count) * bytes;
-        let told = wide(shards, 12) + wide(holds, 21) + wide(lags, 24) + wide(entries, 20);
+        let told =
+            u128::from(names) + wide(shards, 12) + wide(holds, 21) + wide(lags, 24) + wide(entries, 20);
         if told != (bytes.len() - HEAD - 8) as u128 || !shards.is_power_of_two() || shards > 1 << 16 {
             return None;
         }
@@ -94,6 +103,9 @@ impl State {
         for _ in 0..shards {
             state.floors.push((rest.number()?, rest.short()?));
         }
+        let (of_names, records) = rest.0.split_at_checked(usize::try_from(names).ok()?)?;
+        serde_json::from_slice::<SavedNames>(of_names).ok()?;
+        (state.names, rest.0) = (of_names.to_vec(), records);
         for _ in 0..holds {
             state.holds.insert((rest.number()?, rest.take::<1>()?[0], rest.short()?, rest.number()?));
         }

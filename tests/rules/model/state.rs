@@ -1,5 +1,7 @@
-//! A state of the whole world: the slots, the origin, clients and the writes under way; and the one
-//! spelling of all states that differ in names only.
+//! A state of the whole world: the process or processes, the state file, the origin, the clients, and
+//! the writes under way.
+
+use std::hash::{Hash, Hasher};
 
 use ifmatch::decide::claim::HoldMode;
 
@@ -9,11 +11,35 @@ pub(super) const SLOTS: usize = 3;
 pub(super) const KEYS: usize = 2;
 
 /// Everything that the real slots hold, as plain data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Image {
     pub(super) floor: u8,
     pub(super) entries: [Option<u8>; SLOTS],
     pub(super) holds: [Option<HoldImage>; SLOTS],
+    /// The older number that reads get.
+    pub(super) lags: [Option<u8>; SLOTS],
+}
+
+impl Hash for Image {
+    /// In two words: images are hashed all the time.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a, b, c] = self.entries.map(|version| version.unwrap_or(0));
+        let [d, e, f] = self.lags.map(|older| older.unwrap_or(0));
+        state.write_u64(u64::from_le_bytes([self.floor, a, b, c, d, e, f, 0]));
+        let [g, h, i] = self.holds.map(|hold| {
+            hold.map_or(0, |HoldImage { mode, holders, overlapped }| {
+                u64::from(holders) << 8 | (mode as u64) << 1 | u64::from(overlapped)
+            })
+        });
+        state.write_u64(g | h << 16 | i << 32);
+    }
+}
+
+impl Image {
+    /// A new life of the ledger. Its numbers are others than those of any life before (rule R1).
+    pub(super) fn new_life(floor: u8) -> Self {
+        Image { floor, entries: [None; SLOTS], holds: [None; SLOTS], lags: [None; SLOTS] }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +47,13 @@ pub(super) struct HoldImage {
     pub(super) mode: HoldMode,
     pub(super) holders: u8,
     pub(super) overlapped: bool,
+}
+
+/// What stands in a state file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Saved {
+    pub(super) image: Image,
+    pub(super) sequence: u8,
 }
 
 /// A tag in somebody's hand, and the content that it came with.
@@ -31,18 +64,33 @@ pub(super) struct Pair {
     pub(super) tag: u8,
 }
 
+/// Which process something goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum By {
+    /// The one there is, or the successor of the old one.
+    Newest,
+    Old,
+    /// It has ended. What it had sent may still be applied.
+    Ended,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Doing {
     Nothing,
     /// `stamp`: `None` in the protocol that stamps too late; `content`: once the origin has answered.
     Reading {
+        by: By,
         key: usize,
         stamp: Option<u8>,
         content: Option<u8>,
     },
-    /// Judged, and not yet holding what it was judged for: the broken protocols of rule R5.
+    /// Waits for its turn.
+    Waiting {
+        by: By,
+        pair: Pair,
+    },
+    /// Judged, and not yet holding what it was judged for: a broken protocol of rule R5.
     Judged {
-        waits: bool,
         key: usize,
         saw: u8,
     },
@@ -74,6 +122,7 @@ pub(super) enum Fate {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Write {
+    pub(super) by: By,
     pub(super) key: usize,
     pub(super) reach: Reach,
     pub(super) conditional: bool,
@@ -88,25 +137,70 @@ pub(super) struct Write {
     pub(super) holds: bool,
 }
 
+impl Write {
+    pub(super) fn changes(&self, key: usize) -> bool {
+        key == self.key || self.reach != Reach::One
+    }
+}
+
+/// How far the newest process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Stage {
+    /// There is none.
+    Down,
+    /// It serves reads, and judges no writes yet (rule R10).
+    Starting,
+    Judging,
+}
+
+/// R14: which slot the first resource has, where it is renamed. Two are enough: a slot that nobody has a tag
+/// of and nobody occupies any more is as good as a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Named {
+    pub(super) slot: usize,
+    /// The writes of before have ended.
+    pub(super) open: bool,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct State {
+    pub(super) stage: Stage,
+    /// The slots of the newest process.
     pub(super) image: Image,
+    /// Those of the one before it, which has not ended yet.
+    pub(super) old: Option<Image>,
+    pub(super) file: Option<Saved>,
+    pub(super) named: Named,
+    /// What the newest process has taken up as occupied, and has not settled yet.
+    pub(super) restored: [Option<HoldMode>; SLOTS],
     /// The last number that was drawn.
     pub(super) sequence: u8,
     pub(super) origin: [u8; KEYS],
+    /// An earlier content that a lagging read may still show. One is enough: what a client that holds
+    /// one of them may do and what may happen to it is the same for all.
+    pub(super) stale: [Option<u8>; KEYS],
+    /// The slots whose reads may lag, in the order in which that will end.
+    pub(super) lagging: Vec<usize>,
     /// The last content that was made.
     pub(super) contents: u8,
     pub(super) clients: Vec<Client>,
-    /// Writes whose client has left.
+    /// Writes that have no client any more.
     pub(super) orphans: Vec<Write>,
 }
 
 impl State {
     pub(super) fn first(clients: usize) -> Self {
         State {
-            image: Image { floor: 1, entries: [None; SLOTS], holds: [None; SLOTS] },
+            stage: Stage::Judging,
+            image: Image::new_life(1),
+            old: None,
+            file: None,
+            named: Named { slot: 0, open: true },
+            restored: [None; SLOTS],
             sequence: 1,
             origin: [0; KEYS],
+            stale: [None; KEYS],
+            lagging: Vec::new(),
             contents: 0,
             clients: vec![Client { knows: None, doing: Doing::Nothing }; clients],
             orphans: Vec::new(),
@@ -116,78 +210,68 @@ impl State {
     pub(super) fn writes(&self) -> impl Iterator<Item = &Write> {
         let theirs = self.clients.iter().filter_map(|client| match &client.doing {
             Doing::Writing(write) => Some(write),
-            Doing::Nothing | Doing::Reading { .. } | Doing::Judged { .. } => None,
+            Doing::Nothing | Doing::Reading { .. } | Doing::Waiting { .. } | Doing::Judged { .. } => None,
         });
         theirs.chain(&self.orphans)
     }
 
-    /// The state that stands for all that differ from this one in names only: numbers are renamed to
-    /// their rank, contents by their order of appearance, clients are sorted. A tag whose number no slot
-    /// has any more is dropped: numbers enter the slots by being drawn or copied from a slot, so it will
-    /// never be current again, whether the protocol is right or wrong.
-    pub(super) fn canonical(mut self) -> State {
-        let mut numbers: Vec<u8> = self.image.entries.iter().flatten().copied().collect();
-        numbers.push(self.image.floor);
-        numbers.sort_unstable();
-        numbers.dedup();
-        let rank = |number: u8| numbers.binary_search(&number).ok().map(|at| at as u8 + 1);
-        self.image.floor = rank(self.image.floor).unwrap_or(0);
-        for entry in self.image.entries.iter_mut().flatten() {
-            *entry = rank(*entry).unwrap_or(0);
-        }
-        self.sequence = numbers.len() as u8;
-        for client in &mut self.clients {
-            client.knows = client.knows.and_then(|pair| rank(pair.tag).map(|tag| Pair { tag, ..pair }));
-            if let Doing::Reading { key, stamp: Some(stamp), content } = client.doing {
-                client.doing = match rank(stamp) {
-                    Some(stamp) => Doing::Reading { key, stamp: Some(stamp), content },
-                    None => Doing::Nothing,
-                };
-            }
-        }
-        // Twice: the first renaming settles the order in which the second one goes.
-        for _ in 0..2 {
-            self.rename_contents();
-            self.clients.sort_unstable();
-            self.orphans.sort_unstable();
-        }
-        self
+    /// A fresh number.
+    pub(super) fn draw(&mut self) -> u8 {
+        self.sequence += 1;
+        self.sequence
     }
 
-    fn rename_contents(&mut self) {
-        let mut names: Vec<u8> = Vec::with_capacity(8);
-        let mut rename = |content: &mut u8| {
-            let at = names.iter().position(|name| name == content).unwrap_or_else(|| {
-                names.push(*content);
-                names.len() - 1
-            });
-            *content = at as u8;
-        };
-        self.origin.iter_mut().for_each(&mut rename);
-        let rename_write = |write: &mut Write, rename: &mut dyn FnMut(&mut u8)| {
-            if write.fate != Fate::Pending {
-                write.saw = None;
-            }
-            if write.fate == Fate::Refused || (write.unknown && write.fate == Fate::Applied) {
-                write.content = None;
-            }
-            write.saw.iter_mut().for_each(&mut *rename);
-            write.content.iter_mut().for_each(&mut *rename);
-        };
+    pub(super) fn image_of(&self, by: By) -> Option<Image> {
+        match by {
+            By::Newest => (self.stage != Stage::Down).then_some(self.image),
+            By::Old => self.old,
+            By::Ended => None,
+        }
+    }
+
+    pub(super) fn set_image(&mut self, by: By, image: Image) {
+        match by {
+            By::Newest => self.image = image,
+            By::Old => self.old = Some(image),
+            By::Ended => {}
+        }
+    }
+
+    /// What went through this process goes through that one now, or through none.
+    pub(super) fn pass_on(&mut self, from: By, to: By) {
         for client in &mut self.clients {
-            if let Some(pair) = &mut client.knows {
-                rename(&mut pair.content);
-            }
-            match &mut client.doing {
-                Doing::Nothing => {}
-                Doing::Reading { content, .. } => content.iter_mut().for_each(&mut rename),
-                Doing::Judged { saw, .. } => rename(saw),
-                Doing::Writing(write) => rename_write(write, &mut rename),
+            let doing = &mut client.doing;
+            match doing {
+                Doing::Reading { by, .. } | Doing::Waiting { by, .. } if *by == from => {
+                    *by = to;
+                    if to == By::Ended {
+                        *doing = Doing::Nothing;
+                    }
+                }
+                Doing::Writing(write) if write.by == from => {
+                    write.by = to;
+                    if to == By::Ended {
+                        self.orphans.push(*write);
+                        *doing = Doing::Nothing;
+                    }
+                }
+                Doing::Judged { .. } if to == By::Ended => *doing = Doing::Nothing,
+                Doing::Nothing
+                | Doing::Reading { .. }
+                | Doing::Waiting { .. }
+                | Doing::Judged { .. }
+                | Doing::Writing(_) => {}
             }
         }
         for write in &mut self.orphans {
-            rename_write(write, &mut rename);
+            if write.by == from || write.by == to {
+                write.by = to;
+                if to == By::Ended {
+                    (write.unknown, write.holds) = (true, false);
+                }
+            }
         }
-        self.contents = names.len() as u8 - 1;
+        // What the origin has done with cannot do anything any more.
+        self.orphans.retain(|write| write.by != By::Ended || write.fate == Fate::Pending);
     }
 }

@@ -69,7 +69,9 @@ fn what_is_refused_says_why() {
         changed[at..at + bytes.len()].copy_from_slice(bytes);
         changed
     };
-    let (format, shards, sequence, entries) = (8, 12, 40, 64);
+    let (format, shards, sequence, names, entries) = (8, 12, 40, 48, 72);
+    let number = |at: usize| u64::from_le_bytes(small[at..at + 8].try_into().expect("8"));
+    let before_holds = 80 + 12 + usize::try_from(number(names)).expect("small");
     assert_eq!(refused(b""), Unusable::Foreign);
     assert_eq!(refused(b"[server]\nlisten = \"127.0.0.1:8080\"\n"), Unusable::Foreign);
     assert_eq!(refused(&[&MAGIC[..4], &[0; 200]].concat()), Unusable::Foreign);
@@ -82,14 +84,17 @@ fn what_is_refused_says_why() {
     assert!(matches!(refused(&at_its_end), Unusable::Impossible(_)));
     let undrawn = sealed(with(sequence, &0u64.to_le_bytes()));
     assert!(matches!(refused(&undrawn), Unusable::Impossible(_)));
-    // The hold's mode, behind the one floor.
-    let mode = sealed(with(72 + 12 + 8, &[9]));
+    // Behind the key of the one hold.
+    let mode = sealed(with(before_holds + 8, &[9]));
     assert!(matches!(refused(&mode), Unusable::Impossible(_)));
+    // Behind the one floor.
+    let nonsense = sealed(with(80 + 12, b"?"));
+    assert!(matches!(refused(&nonsense), Unusable::Impossible(_)));
     let huge = sealed(with(entries, &(1u64 << 60).to_le_bytes()));
     assert!(matches!(refused(&huge), Unusable::WrongLength { .. }));
     for reason in [
         refused(b""),
-        refused(&with(format, &[2])),
+        refused(&with(format, &[1])),
         refused(&huge),
         refused(&mode),
         Unusable::Damaged,
@@ -103,8 +108,8 @@ fn what_is_refused_says_why() {
 #[test]
 fn lengths_beyond_all_memory_allocate_nothing() {
     let mut claims = small();
-    claims[64..72].copy_from_slice(&(1u64 << 59).to_le_bytes());
-    let known = u128::from(u64::from_le_bytes(small()[64..72].try_into().expect("8")));
+    claims[72..80].copy_from_slice(&(1u64 << 59).to_le_bytes());
+    let known = u128::from(u64::from_le_bytes(small()[72..80].try_into().expect("8")));
     let length = small().len() as u128 - known * 20 + (1u128 << 59) * 20;
     let reader = Reader::open(&claims[..], u64::try_from(length).expect("fits"));
     let restored = reader.and_then(|reader| MemoryLedger::restore(limits(NARROW), reader));
@@ -114,6 +119,7 @@ fn lengths_beyond_all_memory_allocate_nothing() {
 #[test]
 fn a_version_that_was_never_drawn_is_refused() {
     let head = Head {
+        names: Default::default(),
         incarnation: Incarnation(1),
         hash_keys: (2, 3),
         sequence: 5,
@@ -139,6 +145,7 @@ fn many_entries_go_through_a_file_and_back() {
     let entries = asked.unwrap_or(100_000);
     let room = usize::try_from(entries + entries / 5).expect("fits");
     let head = Head {
+        names: Default::default(),
         incarnation: Incarnation(1),
         hash_keys: (2, 3),
         sequence: entries + 1,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::HANG;
 use super::message::{Message, Reader, framing_of_answer};
@@ -194,6 +194,11 @@ impl Client {
         self.reader.stream().write_all(bytes)
     }
 
+    /// Says which method the next answer is for, where bytes were sent as they are.
+    pub fn expect_answer_to(&mut self, method: &str) {
+        self.methods.push_back(method.to_owned());
+    }
+
     /// Sends a request.
     #[track_caller]
     pub fn request(&mut self, request: &RequestText) -> &mut Self {
@@ -301,6 +306,23 @@ impl Client {
     /// Whether bytes have come that belong to no answer that was read.
     pub fn has_more(&self) -> bool {
         self.reader.has_more()
+    }
+
+    /// Sends this again and again, a piece at a time, until the proxy says something or hangs up.
+    #[track_caller]
+    pub fn drip(&mut self, piece: impl AsRef<[u8]>) -> &mut Self {
+        /// Short beside every limit that a test sets.
+        const PACE: Duration = Duration::from_millis(5);
+        let began = Instant::now();
+        self.deadline(PACE);
+        while matches!(self.stream_ref().peek(&mut [0]), Err(error) if !is_end(&error)) {
+            assert!(began.elapsed() < HANG, "nobody minds\n---- request\n{}\n----", self.asked());
+            if self.try_send(piece.as_ref()).is_err() {
+                break;
+            }
+        }
+        self.deadline(HANG);
+        self
     }
 
     /// Closes the sending side.

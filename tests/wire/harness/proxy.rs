@@ -309,22 +309,33 @@ pub fn with_origin(origin: SocketAddr, config: &str) -> String {
     (config.to_owned() + &upstream).replace("{origin}", &origin.to_string())
 }
 
-/// Fills in the addresses of `[server]`.
+/// Fills in the addresses of `[server]`; and, unless the test is about that, there was no earlier life
+/// whose writes a start would have to wait for.
 pub fn with_server(config: &str) -> String {
-    const HEADER: &str = "[server]\n";
-    let mut keys = String::new();
-    for (key, line) in [
-        ("listen", "listen = [\"127.0.0.1:0\"]\n"),
-        ("admin", "admin = \"127.0.0.1:0\"\n"),
-        ("workers", "workers = 2\n"),
-    ] {
-        if !config.lines().any(|l| l.trim_start().starts_with(&format!("{key} ="))) {
-            keys += line;
-        }
+    let config = with_keys(
+        config,
+        "[server]\n",
+        &[
+            ("listen", "listen = [\"127.0.0.1:0\"]\n"),
+            ("admin", "admin = \"127.0.0.1:0\"\n"),
+            ("workers", "workers = 2\n"),
+        ],
+    );
+    if config.contains("state_file") {
+        return config;
     }
-    match config.contains(HEADER) {
-        true => config.replacen(HEADER, &format!("{HEADER}{keys}"), 1),
-        false => format!("{config}\n{HEADER}{keys}"),
+    with_keys(&config, "[ledger]\n", &[("start_hold", "start_hold = \"0s\"\n")])
+}
+
+fn with_keys(config: &str, header: &str, lines: &[(&str, &str)]) -> String {
+    let is_there = |key: &str| config.lines().any(|line| line.trim_start().starts_with(&format!("{key} =")));
+    let keys: String = lines.iter().filter(|(key, _)| !is_there(key)).map(|(_, line)| *line).collect();
+    if keys.is_empty() {
+        return config.to_owned();
+    }
+    match config.contains(header) {
+        true => config.replacen(header, &format!("{header}{keys}"), 1),
+        false => format!("{config}\n{header}{keys}"),
     }
 }
 

@@ -1,0 +1,222 @@
+//! R14: which slot a name has, while configurations come and go.
+//!
+//! A name keeps its slot as long as no configuration changes what it stands for. Where one does, the name
+//! gets a slot of its own, which nobody has a tag of; writes to it wait until every write of before has
+//! ended, and then it gets another one, so that what was read meanwhile is stale too.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+
+use crate::decide::naming::{Affected, Naming};
+
+/// Names and their slots, and the writes under way to each upstream.
+pub struct Names(RwLock<Arc<NamesInForce>>);
+
+/// The names of one configuration. A request goes by those of the configuration that it began with.
+#[derive(Default)]
+pub struct NamesInForce {
+    era: u64,
+    naming: Naming,
+    changed: Vec<Changed>,
+    /// Names that the process before had changed, and whose slots it had not opened.
+    left_over: Vec<Affected>,
+    /// The writes under way, by upstream; counted anew once names of the upstream have changed.
+    writes: HashMap<String, Arc<AtomicUsize>>,
+}
+
+/// Names that a configuration has changed.
+#[derive(Clone)]
+struct Changed {
+    affected: Affected,
+    /// The configuration's number; none is given twice in the life of a ledger.
+    era: u64,
+    opening: Arc<Opening>,
+}
+
+/// The moment from which writes to changed names are judged.
+struct Opening {
+    /// Writes of before that may still be under way.
+    before: Vec<Arc<AtomicUsize>>,
+    open: AtomicBool,
+}
+
+/// What tells a name's slot from the ones that it had before. `None`: it never had another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epoch(pub Option<(u64, bool)>);
+
+/// Why a write cannot be judged by the names of its configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotInForce {
+    /// Writes from before the last change are still under way.
+    Waiting,
+    /// Another configuration has changed them since the request began.
+    Superseded,
+}
+
+/// A write that is counted as under way until this is dropped.
+pub struct UnderWay {
+    names: Arc<NamesInForce>,
+    count: Arc<AtomicUsize>,
+}
+
+/// What a process leaves of its names to the next one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedNames {
+    era: u64,
+    naming: Naming,
+    changed: Vec<SavedChange>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedChange {
+    affected: Affected,
+    era: u64,
+    open: bool,
+}
+
+impl Names {
+    /// Nothing is named yet.
+    pub(super) fn new() -> Self {
+        Names(RwLock::default())
+    }
+
+    /// Goes on from another process. [`Names::change`] to the present configuration has to follow.
+    pub(super) fn restore(saved: SavedNames) -> Self {
+        let SavedNames { era, naming, changed } = saved;
+        let (opened, unopened): (Vec<_>, Vec<_>) = changed.into_iter().partition(|change| change.open);
+        let left_over = unopened.into_iter().map(|change| change.affected).collect();
+        let opening = Arc::new(Opening { before: Vec::new(), open: AtomicBool::new(true) });
+        let changed = opened.into_iter().map(|SavedChange { affected, era, open: _ }| Changed {
+            affected,
+            era,
+            opening: opening.clone(),
+        });
+        let changed = changed.collect();
+        let writes = HashMap::new();
+        Names(RwLock::new(Arc::new(NamesInForce { era, naming, changed, left_over, writes })))
+    }
+
+    /// The names of the newest configuration.
+    pub fn in_force(&self) -> Arc<NamesInForce> {
+        self.0.read().clone()
+    }
+
+    /// Puts the names of another configuration in force. What it changes gets new slots, which open when
+    /// the writes of before, and those that `restored` counts, have ended. Returns what it changes.
+    pub(super) fn change(&self, naming: Naming, restored: &Arc<AtomicUsize>) -> Vec<Affected> {
+        let mut in_force = self.0.write();
+        let mut affected = in_force.left_over.clone();
+        // The first configuration of a life changes nothing.
+        if in_force.era > 0 {
+            affected.extend(naming.changed_since(&in_force.naming));
+        }
+        let unopened = in_force.changed.iter().filter(|changed| !changed.opening.is_open());
+        let mut before: Vec<_> =
+            unopened.flat_map(|changed| changed.opening.before.iter().cloned()).collect();
+        before.push(restored.clone());
+        let mut writes = in_force.writes.clone();
+        before.extend(affected.iter().filter_map(|one| writes.remove(&one.upstream)));
+        for upstream in naming.upstreams() {
+            writes.entry(upstream.to_owned()).or_default();
+        }
+        let era = in_force.era + 1;
+        let opening = Arc::new(Opening { before, open: AtomicBool::new(false) });
+        let mut changed = in_force.changed.clone();
+        changed.retain(|old| !affected.contains(&old.affected));
+        changed.extend(affected.iter().cloned().map(|affected| Changed {
+            affected,
+            era,
+            opening: opening.clone(),
+        }));
+        *in_force = Arc::new(NamesInForce { era, naming, changed, left_over: Vec::new(), writes });
+        affected
+    }
+
+    /// Counts a write, judged or not, to one upstream as under way. To be called before its resource is
+    /// named; to be kept until it can no longer be applied.
+    pub fn begin(&self, upstream: &str) -> UnderWay {
+        // Under the lock: a change either comes after it, and waits for this write, or before it, and is
+        // seen by it.
+        let in_force = self.0.read();
+        let count = in_force.writes.get(upstream).cloned().unwrap_or_default();
+        count.fetch_add(1, Ordering::AcqRel);
+        UnderWay { names: in_force.clone(), count }
+    }
+
+    /// What the next process has to know.
+    pub(super) fn saved(&self) -> SavedNames {
+        let in_force = self.0.read();
+        let saved = |Changed { affected, era, opening }: &Changed| SavedChange {
+            affected: affected.clone(),
+            era: *era,
+            open: opening.is_open(),
+        };
+        SavedNames {
+            era: in_force.era,
+            naming: in_force.naming.clone(),
+            changed: in_force.changed.iter().map(saved).collect(),
+        }
+    }
+}
+
+impl NamesInForce {
+    /// The number of the configuration.
+    pub fn era(&self) -> u64 {
+        self.era
+    }
+
+    /// Which slot a name has. For a write to be judged, after [`UnderWay::admits`].
+    pub fn epoch(&self, upstream: &str, name: &str) -> Epoch {
+        Epoch(self.last_change(upstream, name).map(|changed| (changed.era, changed.opening.is_open())))
+    }
+
+    fn last_change(&self, upstream: &str, name: &str) -> Option<&Changed> {
+        self.changed
+            .iter()
+            .filter(|changed| changed.affected.upstream == upstream && changed.affected.range.contains(name))
+            .max_by_key(|changed| changed.era)
+    }
+}
+
+impl UnderWay {
+    /// Whether the configuration that the request began with is still in force.
+    pub fn is_in_force(&self, began_with: &NamesInForce) -> bool {
+        self.names.era == began_with.era
+    }
+
+    /// Whether a write can be judged by the names of the configuration that its request began with.
+    ///
+    /// # Errors
+    /// If these are not in force yet, or not any more.
+    pub fn admits(&self, began_with: &NamesInForce, upstream: &str, name: &str) -> Result<(), NotInForce> {
+        match self.names.last_change(upstream, name) {
+            Some(changed) if changed.era > began_with.era => Err(NotInForce::Superseded),
+            Some(changed) if !changed.opening.is_open() => Err(NotInForce::Waiting),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Opening {
+    fn is_open(&self) -> bool {
+        if self.open.load(Ordering::Acquire) {
+            return true;
+        }
+        // Nobody is counted here any more: who begins now is counted for the names in force.
+        let open = self.before.iter().all(|writes| writes.load(Ordering::Acquire) == 0);
+        if open {
+            self.open.store(true, Ordering::Release);
+        }
+        open
+    }
+}

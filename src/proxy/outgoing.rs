@@ -1,0 +1,385 @@
+//! A request's body on its way to the origin: streamed, with limits on how long its client may take.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::body::BodyError;
+use super::fields::trailers_to_origin;
+use super::noted::SharedNoted;
+use super::patience::{Bounds, Clock, Patience};
+use crate::report::limits_hit::{Limit, LimitsHit};
+
+/// How far a request's body has got.
+#[derive(Default)]
+pub struct BodyProgress {
+    state: AtomicU8,
+    changed: Notify,
+    /// When it must be complete, and the limit that says so. From when it begins to be sent.
+    must_end: OnceLock<(Instant, Limit)>,
+    overran: AtomicBool,
+}
+
+const SENDING: u8 = 0;
+const SENT: u8 = 1;
+/// The client's side broke, fell silent or was too slow.
+const BROKEN: u8 = 2;
+/// The origin's connection ended first. Not the client's doing: the cause of a lost write is told by it.
+const UNFINISHED: u8 = 3;
+
+impl BodyProgress {
+    /// Whether the whole body was handed over.
+    pub fn is_sent(&self) -> bool {
+        self.state.load(Ordering::Acquire) == SENT
+    }
+
+    /// Whether the client's side of it broke, fell silent or was too slow.
+    pub fn is_broken(&self) -> bool {
+        self.state.load(Ordering::Acquire) == BROKEN
+    }
+
+    /// It begins to be sent, and must be complete by then. The first call counts.
+    pub fn begin(&self, must_end: (Instant, Limit)) {
+        self.must_end.get_or_init(|| must_end);
+    }
+
+    /// When it must be complete, and the limit that says so.
+    pub fn must_end(&self) -> Option<(Instant, Limit)> {
+        self.must_end.get().copied()
+    }
+
+    /// Waits until nothing more of the body will come; no longer than until it must be complete.
+    ///
+    /// # Errors
+    /// If it still is not complete then.
+    pub async fn over(&self, hits: &LimitsHit) -> Result<(), Limit> {
+        match self.must_end.get() {
+            None => self.ended().await,
+            Some((end, limit)) => {
+                if tokio::time::timeout_at(*end, self.ended()).await.is_err() {
+                    self.count_overrun(*limit, hits);
+                    return Err(*limit);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn ended(&self) {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.state.load(Ordering::Acquire) != SENDING {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// The body itself sees it, and so does whoever waits for it.
+    fn count_overrun(&self, limit: Limit, hits: &LimitsHit) {
+        if !self.overran.swap(true, Ordering::AcqRel) {
+            hits.hit(limit);
+        }
+    }
+
+    fn set(&self, state: u8) {
+        self.state.store(state, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+}
+
+/// A gate that the origin opens with 100 (Continue) (RFC 9110 section 10.1.1).
+#[derive(Default)]
+pub struct ContinueGate(Notify);
+
+impl ContinueGate {
+    /// The origin asked for the body.
+    pub fn open(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// A request's body on its way to the origin.
+pub struct OutgoingBody {
+    /// What was read of it already, and goes first.
+    begun: Option<Bytes>,
+    source: Source,
+    gate: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
+    progress: Arc<BodyProgress>,
+    noted: Option<SharedNoted>,
+}
+
+enum Source {
+    Client(FromClient),
+    Fixed(Option<Bytes>),
+}
+
+struct FromClient {
+    body: Incoming,
+    silence: Duration,
+    clock: Clock,
+    hits: LimitsHit,
+}
+
+/// How long an origin may take over `Expect: 100-continue` before the body is sent anyway: an origin
+/// that does not know the field never answers it (RFC 9110 section 10.1.1).
+const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
+
+impl OutgoingBody {
+    /// The client's body, streamed.
+    pub fn from_client(body: Incoming, bounds: &Bounds) -> Self {
+        if body.is_end_stream() {
+            return Self::empty();
+        }
+        Self::new(Source::Client(FromClient {
+            body,
+            silence: bounds.silence,
+            clock: Clock::default(),
+            hits: bounds.hits.clone(),
+        }))
+    }
+
+    /// The client's body, of which this much was read already.
+    pub fn from_client_begun(begun: Bytes, rest: Incoming, bounds: &Bounds) -> Self {
+        if rest.is_end_stream() {
+            return Self::fixed(begun);
+        }
+        let mut body = Self::from_client(rest, bounds);
+        body.begun = Some(begun).filter(|b| !b.is_empty());
+        body
+    }
+
+    /// A body that is in memory already.
+    pub fn fixed(bytes: Bytes) -> Self {
+        Self::new(Source::Fixed(Some(bytes).filter(|b| !b.is_empty())))
+    }
+
+    /// No body.
+    pub fn empty() -> Self {
+        Self::fixed(Bytes::new())
+    }
+
+    fn new(source: Source) -> Self {
+        let progress = Arc::new(BodyProgress::default());
+        if matches!(source, Source::Fixed(_)) {
+            progress.set(SENT);
+        }
+        OutgoingBody { begun: None, source, gate: None, progress, noted: None }
+    }
+
+    /// Tells how far it has got.
+    pub fn progress(&self) -> Arc<BodyProgress> {
+        self.progress.clone()
+    }
+
+    /// Notes it there as it passes.
+    pub fn noted_in(mut self, content: SharedNoted) -> Self {
+        self.noted = Some(content);
+        self
+    }
+
+    /// Holds it back until the gate opens, or the origin has kept silent over it for a while.
+    pub fn behind(mut self, gate: Arc<ContinueGate>) -> Self {
+        self.gate = Some(Box::pin(async move {
+            let _opened_or_not = tokio::time::timeout(CONTINUE_PATIENCE, gate.0.notified()).await;
+        }));
+        self
+    }
+}
+
+impl Drop for OutgoingBody {
+    /// The connection ended before the body was sent: nothing more of it will come.
+    fn drop(&mut self) {
+        if self.progress.state.load(Ordering::Acquire) == SENDING {
+            self.progress.set(UNFINISHED);
+        }
+    }
+}
+
+fn noted_frame(noted: &Option<SharedNoted>, bytes: Bytes) -> Frame<Bytes> {
+    if let Some(content) = noted {
+        content.lock().note(&bytes);
+    }
+    Frame::data(bytes)
+}
+
+type NextFrame = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
+impl FromClient {
+    fn poll(&mut self, cx: &mut Context<'_>, progress: &BodyProgress) -> NextFrame {
+        // A client that always has something to send is held to the total too: from then on its write
+        // counts as of unknown outcome, and nothing more of it may reach the origin.
+        let overrun = progress.must_end.get().filter(|(end, _)| *end <= Instant::now());
+        if let Some((_, limit)) = overrun {
+            progress.count_overrun(*limit, &self.hits);
+            return broken(progress, "the client took too long over the whole body");
+        }
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.clock.heard();
+                if self.body.is_end_stream() {
+                    progress.set(SENT);
+                }
+                Poll::Ready(Some(Ok(match frame.into_trailers() {
+                    Ok(trailers) => Frame::trailers(trailers_to_origin(&trailers)),
+                    Err(data) => data,
+                })))
+            }
+            Poll::Ready(None) => {
+                progress.set(SENT);
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => broken(progress, error),
+            Poll::Pending => {
+                let patience = Patience { silence: self.silence, until: progress.must_end.get().copied() };
+                let limit = ready!(self.clock.poll_out(&patience, cx));
+                if limit == Limit::BodySilence {
+                    self.hits.hit(limit);
+                    return broken(progress, "the client was silent for too long");
+                }
+                progress.count_overrun(limit, &self.hits);
+                broken(progress, "the client took too long over the whole body")
+            }
+        }
+    }
+}
+
+fn broken(progress: &BodyProgress, why: impl Into<BodyError>) -> NextFrame {
+    progress.set(BROKEN);
+    Poll::Ready(Some(Err(why.into())))
+}
+
+impl Body for OutgoingBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> NextFrame {
+        let this = self.get_mut();
+        if let Some(gate) = &mut this.gate {
+            ready!(gate.as_mut().poll(cx));
+            this.gate = None;
+        }
+        match &mut this.source {
+            Source::Client(_) if this.begun.is_some() => {
+                Poll::Ready(this.begun.take().map(|bytes| Ok(noted_frame(&this.noted, bytes))))
+            }
+            Source::Fixed(bytes) => {
+                Poll::Ready(bytes.take().map(|bytes| Ok(noted_frame(&this.noted, bytes))))
+            }
+            Source::Client(client) => {
+                let next = ready!(client.poll(cx, &this.progress));
+                if let (Some(content), Some(Ok(frame))) = (&this.noted, &next)
+                    && let Some(data) = frame.data_ref()
+                {
+                    content.lock().note(data);
+                }
+                Poll::Ready(next)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Client(client) => self.begun.is_none() && client.body.is_end_stream(),
+            Source::Fixed(bytes) => bytes.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let length = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, |b| b.len() as u64);
+        match &self.source {
+            Source::Client(client) => {
+                let (rest, begun) = (client.body.size_hint(), length(&self.begun));
+                match rest.exact() {
+                    Some(exact) => SizeHint::with_exact(begun + exact),
+                    None => SizeHint::new(),
+                }
+            }
+            Source::Fixed(bytes) => SizeHint::with_exact(length(bytes)),
+        }
+    }
+}
+
+/// How much of a body was read.
+pub enum ReadUpTo {
+    /// All of it.
+    End(Vec<u8>),
+    /// So much, and it is longer than was wanted: the rest is still to come.
+    Limit(Vec<u8>, Incoming),
+}
+
+/// Why a body was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotRead {
+    /// It broke.
+    Broken,
+    /// It did not come in time.
+    TooSlow,
+}
+
+/// Reads a client's body to its end, or until it proves to be longer than `limit` bytes.
+///
+/// # Errors
+/// If it breaks, or the client is silent for too long or takes too long as a whole.
+pub async fn read_up_to(mut body: Incoming, limit: usize, bounds: &Bounds) -> Result<ReadUpTo, NotRead> {
+    let mut bytes = Vec::new();
+    if body.size_hint().lower() > limit as u64 {
+        return Ok(ReadUpTo::Limit(bytes, body));
+    }
+    let patience = Patience { silence: bounds.silence, until: Some(bounds.end_of_upload()) };
+    let mut clock = Clock::default();
+    loop {
+        let next = poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {
+            Poll::Ready(next) => Poll::Ready(Ok(next)),
+            Poll::Pending => clock.poll_out(&patience, cx).map(Err),
+        });
+        match next.await {
+            Ok(Some(Ok(frame))) => bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data)),
+            Ok(None) => return Ok(ReadUpTo::End(bytes)),
+            Ok(Some(Err(_))) => return Err(NotRead::Broken),
+            Err(hit) => {
+                bounds.hits.hit(hit);
+                return Err(NotRead::TooSlow);
+            }
+        }
+        clock.heard();
+        if bytes.len() > limit {
+            return Ok(ReadUpTo::Limit(bytes, body));
+        }
+    }
+}
+
+/// Reads and drops what a refused request's client is still sending, so that its connection stays
+/// usable; a body that is longer than that, or takes longer than one silence may as a whole, costs the
+/// client its connection.
+pub fn drain_request(mut body: Incoming, bounds: &Bounds) {
+    const AT_MOST: usize = 1024 * 1024;
+    if body.is_end_stream() {
+        return;
+    }
+    let (at_most, hits) = (bounds.silence, bounds.hits.clone());
+    tokio::spawn(async move {
+        let drained = async {
+            let mut seen = 0;
+            while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+                seen += frame.data_ref().map_or(0, Bytes::len);
+                if seen > AT_MOST {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(at_most, drained).await.is_err() {
+            hits.hit(Limit::BodySilence);
+        }
+    });
+}

@@ -1,0 +1,192 @@
+//! R14 as a client sees it: what another configuration names or treats in another way, by a reload or over a
+//! restart, and what it leaves alone.
+
+use crate::given::items;
+use crate::harness::{Origin, Proxy, put, request, with_origin, with_server};
+use crate::restart::Home;
+
+const RENAMED: &str = "path = \"/items/{id}\"\nresource = \"item:{id}\"\n";
+const AS_IT_WAS: &str = "path = \"/items/{id}\"\n";
+
+/// Puts another text in force and waits until it is.
+#[track_caller]
+fn reload(proxy: &Proxy, config: &str) {
+    const AT: &str = "ifmatch_config_last_reload_success_timestamp_seconds";
+    let before = proxy.metrics().value(AT).unwrap_or_default();
+    proxy.rewrite(config);
+    proxy.signal("HUP");
+    let began = std::time::Instant::now();
+    while proxy.metrics().value(AT).unwrap_or_default() <= before {
+        assert!(began.elapsed() < crate::harness::HANG, "the new text is never in force");
+        std::thread::yield_now();
+    }
+}
+
+fn puts(origin: &Origin) -> usize {
+    origin.seen().iter().filter(|request| request.method == "PUT").count()
+}
+
+fn renamed(proxy: &Proxy) -> String {
+    proxy.config().replace(AS_IT_WAS, RENAMED)
+}
+
+// The write under the old name does not occupy the new one: let through at once, the second write would
+// replace a state that the first one is about to change.
+#[test]
+fn a_renamed_resource_waits_for_the_write_that_its_old_name_is_occupied_by() {
+    let (origin, proxy) = items();
+    origin.store("/items/2", "two");
+    let tag = proxy.tag("/items/1");
+    let held = origin.hold("PUT", "/items/1");
+    let writing = proxy.begin(&put("/items/1", &tag, "under the old name"));
+    held.arrived();
+    reload(&proxy, &renamed(&proxy));
+    let meanwhile = proxy.tag("/items/1");
+    assert_ne!(meanwhile, tag);
+    let refused = proxy.put("/items/1", &meanwhile, "too early").expect_refusal(503, "starting");
+    assert!(refused.has("Retry-After"), "{refused}");
+    proxy.ask(&request("POST", "/items/1").body("x")).expect_refusal(503, "starting");
+    proxy.ask(&request("PUT", "/items/2").body("x")).expect_refusal(428, "precondition-required");
+    proxy.admin("/readyz").expect(200);
+    held.release();
+    let written = writing.answer().expect(204).tag();
+    proxy.await_rest();
+    for old in [&tag, &meanwhile, &written] {
+        proxy.put("/items/1", old, "stale").expect_refusal(412, "precondition-failed");
+    }
+    let fresh = proxy.put("/items/1", &proxy.tag("/items/1"), "two").expect(204).tag();
+    proxy.put("/items/1", &fresh, "three").expect(204);
+    assert_eq!(puts(&origin), 3);
+}
+
+#[test]
+fn a_name_that_comes_back_brings_none_of_its_tags_back() {
+    let (_origin, proxy) = items();
+    let tag = proxy.tag("/items/1");
+    reload(&proxy, &renamed(&proxy));
+    let other = proxy.put("/items/1", &proxy.tag("/items/1"), "behind its back").expect(204).tag();
+    reload(&proxy, proxy.config());
+    for old in [&tag, &other] {
+        proxy.put("/items/1", old, "stale").expect_refusal(412, "precondition-failed");
+    }
+    proxy.put("/items/1", &proxy.tag("/items/1"), "two").expect(204);
+}
+
+#[test]
+fn a_write_of_unknown_outcome_is_waited_for_until_it_is_settled() {
+    let (origin, proxy) = items();
+    let tag = proxy.tag("/items/1");
+    origin.once("PUT", "/items/1", |exchange| {
+        exchange.read_body()?;
+        exchange.close()
+    });
+    proxy.put("/items/1", &tag, "lost").expect_refusal(502, "outcome-unknown");
+    reload(&proxy, &renamed(&proxy));
+    let meanwhile = proxy.tag("/items/1");
+    proxy.put("/items/1", &meanwhile, "too early").expect_refusal(503, "starting");
+    proxy.await_rest();
+    proxy.put("/items/1", &meanwhile, "stale").expect_refusal(412, "precondition-failed");
+    proxy.put("/items/1", &proxy.tag("/items/1"), "two").expect(204);
+}
+
+#[test]
+fn another_policy_or_another_origin_makes_earlier_tags_stale() {
+    let (origin, proxy) = items();
+    let tag = proxy.tag("/items/1");
+    let allow = AS_IT_WAS.to_owned() + "unconditional = \"allow\"\n";
+    reload(&proxy, &proxy.config().replace(AS_IT_WAS, &allow));
+    proxy.put("/items/1", &tag, "stale").expect_refusal(412, "precondition-failed");
+    let tag = proxy.tag("/items/1");
+    let other = Origin::with_item();
+    let moved = proxy.config().replace(AS_IT_WAS, &allow);
+    reload(&proxy, &moved.replace(&origin.address().to_string(), &other.address().to_string()));
+    proxy.put("/items/1", &tag, "stale").expect_refusal(412, "precondition-failed");
+    proxy.put("/items/1", &proxy.tag("/items/1"), "two").expect(204);
+    assert_eq!((puts(&origin), puts(&other)), (0, 1));
+}
+
+#[test]
+fn what_only_words_and_limits_change_keeps_its_tags() {
+    let (_origin, proxy) = items();
+    let tag = proxy.tag("/items/1");
+    let words = AS_IT_WAS.to_owned() + "stale_status = 409\nreveal_current = true\nbody_limit = \"1KiB\"\n";
+    let text = proxy.config().replace(AS_IT_WAS, &words).replace("name = \"item\"", "name = \"renamed\"");
+    reload(&proxy, &text);
+    let fresh = proxy.put("/items/1", &tag, "two").expect(204).tag();
+    proxy.put("/items/1", &tag, "stale").expect_refusal(409, "precondition-failed");
+    proxy.put("/items/1", &fresh, "three").expect(204);
+}
+
+// While the route was off nobody counted the write's resource as occupied.
+#[test]
+fn a_route_that_is_guarded_from_now_on_waits_for_the_writes_that_nobody_judged() {
+    let origin = Origin::with_item();
+    let off = "[[routes]]\nname = \"item\"\npath = \"/items/{id}\"\nupstream = \"origin\"\nmode = \"off\"\n";
+    let proxy = Proxy::in_front_of(&origin, off);
+    let held = origin.hold("PUT", "/items/1");
+    let writing = proxy.begin(&request("PUT", "/items/1").body("unjudged"));
+    held.arrived();
+    reload(&proxy, &proxy.config().replace("mode = \"off\"\n", ""));
+    let tag = proxy.tag("/items/1");
+    proxy.put("/items/1", &tag, "too early").expect_refusal(503, "starting");
+    held.release();
+    writing.answer().expect(204);
+    proxy.put("/items/1", &tag, "stale").expect_refusal(412, "precondition-failed");
+    proxy.put("/items/1", &proxy.tag("/items/1"), "two").expect(204);
+}
+
+// The version of the whole had overtaken the resource's own. Forgotten with the key, it would bring the
+// tags back that it had made stale.
+#[test]
+fn tags_that_died_with_the_whole_upstream_stay_dead_without_it() {
+    let (origin, home) = (Origin::with_item(), Home::new());
+    let star =
+        "\n[[routes]]\nname = \"all\"\npath = \"/import\"\nupstream = \"origin\"\nalso_changes = [\"*\"]\n";
+    let without = with_server(&with_origin(origin.address(), &home.config("50ms")));
+    let with = with_server(&with_origin(origin.address(), &(home.config("50ms") + star)));
+    let mut first = Proxy::start(&with);
+    let tag = first.tag("/items/1");
+    first.ask(&request("POST", "/import").body("x"));
+    first.put("/items/1", &tag, "stale").expect_refusal(412, "precondition-failed");
+    reload(&first, &without);
+    first.put("/items/1", &tag, "stale").expect_refusal(412, "precondition-failed");
+    reload(&first, &with);
+    first.put("/items/1", &tag, "stale").expect_refusal(412, "precondition-failed");
+    first.signal("TERM");
+    assert!(first.await_exit().success());
+    let second = Proxy::start(&without);
+    second.put("/items/1", &tag, "stale").expect_refusal(412, "precondition-failed");
+    second.put("/items/1", &second.tag("/items/1"), "two").expect(204);
+}
+
+#[test]
+fn names_that_change_over_a_restart_wait_for_what_the_stop_cut_off() {
+    let (origin, home) = (Origin::with_item(), Home::new());
+    origin.store("/items/2", "two");
+    let text = with_origin(origin.address(), &home.config("1s"));
+    let mut first = Proxy::start(&text);
+    let tag = first.tag("/items/1");
+    let held = origin.hold("PUT", "/items/1");
+    let _writing = first.begin(&put("/items/1", &tag, "late"));
+    held.arrived();
+    first.signal("TERM");
+    first.log_line("it winds down", |line| {
+        line["message"].as_str().is_some_and(|m| m.contains("waiting for"))
+    });
+    first.signal("TERM");
+    assert!(first.await_exit().success());
+
+    let second = Proxy::start_unready(&text.replace(AS_IT_WAS, RENAMED));
+    let meanwhile = second.tag("/items/2");
+    second.put("/items/2", &meanwhile, "too early").expect_refusal(503, "starting");
+    second.put("/items/1", &tag, "too early").expect_refusal(503, "starting");
+    held.release();
+    second.log_line("names have changed", |line| line["names"].is_string());
+    let began = std::time::Instant::now();
+    while second.put("/items/2", &meanwhile, "stale").status == 503 {
+        assert!(began.elapsed() < crate::harness::HANG, "never judged");
+        std::thread::yield_now();
+    }
+    second.put("/items/2", &meanwhile, "stale").expect_refusal(412, "precondition-failed");
+    second.put("/items/2", &second.tag("/items/2"), "two").expect(204);
+}
