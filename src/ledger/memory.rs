@@ -180,16 +180,17 @@ impl MemoryLedger {
         let _opened = self.open_in();
         let look = |key| {
             let slots = self.shard(key).lock();
-            if lag.is_zero() { slots.observe(key) } else { slots.observe_lagging(key, self.now()) }
+            let older = if lag.is_zero() { None } else { slots.lagging(key, self.now()) };
+            (slots.observe(key), older)
         };
-        let stamp = look(key);
-        match whole.map(look) {
-            None => stamp,
-            Some(of_all) => ReadStamp {
-                version: stamp.version.max(of_all.version),
-                at_rest: stamp.at_rest && of_all.at_rest,
-            },
+        let (mut stamp, mut older) = look(key);
+        if let Some((of_all, all_older)) = whole.map(look) {
+            stamp.version = stamp.version.max(of_all.version);
+            stamp.at_rest &= of_all.at_rest;
+            // The smaller one: a number that a forgotten entry has lifted is no older one.
+            older = older.into_iter().chain(all_older).min();
         }
+        older.map_or(stamp, |version| ReadStamp { version, at_rest: false })
     }
 
     /// Whether writes are judged already (rule R10).

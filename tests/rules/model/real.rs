@@ -191,7 +191,7 @@ fn build(image: &Image) -> Slots {
             slots.end(key(slot), changed(*version, Lag::None));
         }
     }
-    slots.raise_floor(Version(image.floor.into()));
+    slots.restore_floor(Version(image.floor.into()), BegunAt::default());
     for (slot, hold) in image.holds.iter().enumerate() {
         let Some(hold) = hold else { continue };
         for _ in 0..hold.holders {
