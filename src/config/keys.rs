@@ -263,6 +263,7 @@ static KEYS: &[KeyDoc] = &[
     key(Routes, "missing_status", MAPPED_STATUS, Is("428"), "in place of 428, for clients that know only others"),
     key(Routes, "not_applied", FAILURES, Is("[]"), "answers of this origin that prove a write was not applied, beside the usual 4xx"),
     key(Routes, "maybe_applied", FAILURES, Is("[]"), "answers of this origin that do not prove it"),
+    key(Routes, "verify_unknown", Kind::Flag, Is("false"), "whether the origin is asked, after settle, if a write of unknown outcome took effect; for the journal alone"),
     key(Routes, "fold", Kind::Table(Fold), Means("every fold"), "which spellings of a path are one resource"),
     key(Routes, "params", Kind::Patterns, Means("any value"), "a regular expression for the whole value of a path parameter: { id = \"[1-9][0-9]*\" }"),
     key(Routes, "body_limit", Kind::Size { min: 1, max: GIB }, Is(r#""1MiB""#), "the most bytes of a body that a rule has to read"),

@@ -11,7 +11,7 @@ use super::template::template;
 use super::values::{Mistake, cookie_name, field_name, method, quote, whole_value};
 use crate::decide::policy::{
     AlsoChanges, EtagOnPut, Mode, Overlap, ParameterPattern, Principal, Reveal, RoutePolicy, StatusMapping,
-    Unconditional, WeakIfMatch,
+    Unconditional, VerifyUnknown, WeakIfMatch,
 };
 use crate::identify::resource_id::NameTemplate;
 use crate::identify::route_table::PathPattern;
@@ -48,6 +48,7 @@ pub(super) fn policy(
     let precondition_failed = table.status("stale_status");
     let precondition_required = table.status("missing_status");
     let outcomes = outcomes(table);
+    let verify_unknown = table.flag("verify_unknown");
     validator?;
     when_unknown?;
     let (not_applied, maybe_applied) = outcomes?;
@@ -72,6 +73,7 @@ pub(super) fn policy(
         },
         not_applied,
         maybe_applied,
+        verify_unknown: if verify_unknown? { VerifyUnknown::AfterSettle } else { VerifyUnknown::No },
         principal: principal?,
     })
 }

@@ -7,4 +7,5 @@ pub mod naming;
 pub mod outcome;
 pub mod policy;
 pub mod read;
+pub mod took_effect;
 pub mod verdict;

@@ -66,6 +66,7 @@ impl Naming {
             read_lag: _,
             reveal: _,
             statuses: _,
+            verify_unknown: _,
             principal: _,
         } = policy;
         let mut names = Vec::new();

@@ -66,6 +66,15 @@ pub enum WeakIfMatch {
     Accept,
 }
 
+/// Whether a write of unknown outcome is looked at, once it is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyUnknown {
+    /// No.
+    No,
+    /// The origin is asked after the settle time what the resource reads as, under the hold.
+    AfterSettle,
+}
+
 /// Whether a refusal may tell the current tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reveal {
@@ -159,6 +168,8 @@ pub struct RoutePolicy {
     pub not_applied: Vec<StatusCode>,
     /// 4xx of this origin that do not prove it.
     pub maybe_applied: Vec<StatusCode>,
+    /// Writes of unknown outcome.
+    pub verify_unknown: VerifyUnknown,
     /// Who a client is.
     pub principal: Option<Principal>,
 }
@@ -184,6 +195,7 @@ impl RoutePolicy {
             statuses: StatusMapping::default(),
             not_applied: Vec::new(),
             maybe_applied: Vec::new(),
+            verify_unknown: VerifyUnknown::No,
             principal: None,
         }
     }

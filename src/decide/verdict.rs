@@ -244,6 +244,19 @@ pub mod say {
         )
     }
 
+    /// A write that was forwarded and whose answer was not seen, of a kind of unknown outcome. It settles
+    /// in this time. A write that names the state it replaces may be sent again as it is, by a program too:
+    /// if it was applied, that state is over. No other is told when to try again.
+    pub fn outcome_unknown(kind: RefusalKind, settles_in: Duration, names_a_state: bool) -> Refusal {
+        let seconds = settles_in.as_secs() + u64::from(settles_in.subsec_nanos() > 0);
+        let detail = format!(
+            "The request was forwarded and no final answer came back: it may have been applied, or still be. \
+             That is settled in {seconds} s. Read the resource then, and send your change again only if it \
+             is not there."
+        );
+        Refusal { kind, detail, retry_after: names_a_state.then_some(settles_in) }
+    }
+
     /// Another configuration names the resource in another way, or treats it so.
     pub fn names_changed() -> Refusal {
         Refusal::later(

@@ -5,6 +5,7 @@
 //! updates; so names are folded generously, and the origin is sent the path as the client spelled it.
 
 pub mod name_range;
+pub mod other_readings;
 pub mod query;
 pub mod resource_id;
 pub mod route_table;

@@ -4,22 +4,50 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// The values of a parameter, decoded (`application/x-www-form-urlencoded`). Names are compared
-/// without regard to letter case, and separated by semicolons too, as the most lenient servers do.
+/// What separates parameters; a semicolon only to the most lenient servers.
+const SEPARATORS: [char; 2] = ['&', ';'];
+
+/// The values of a parameter, decoded (`application/x-www-form-urlencoded`), under every name that some
+/// server takes for its own: in any letter case, with blanks around it, with a dot or a blank for an
+/// underscore (PHP), with a subscript behind it (PHP, Express).
 pub fn values<'q>(query: &'q str, name: &str) -> impl Iterator<Item = Cow<'q, str>> {
     query
-        .split(['&', ';'])
+        .split(SEPARATORS)
         .filter(|pair| !pair.is_empty())
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .filter(move |(key, _)| decode(key).eq_ignore_ascii_case(name))
+        .filter(move |(key, _)| is_named(key, name))
         .map(|(_, value)| decode(value))
 }
 
 /// The query without a parameter, the rest as it was spelled.
 pub fn without(query: &str, name: &str) -> String {
-    let stays =
-        |pair: &&str| !decode(pair.split_once('=').map_or(*pair, |(key, _)| key)).eq_ignore_ascii_case(name);
-    query.split('&').filter(stays).collect::<Vec<_>>().join("&")
+    let mut kept = String::with_capacity(query.len());
+    let mut ends_open = false;
+    for piece in query.split_inclusive(SEPARATORS) {
+        let pair = piece.strip_suffix(SEPARATORS).unwrap_or(piece);
+        let key = pair.split_once('=').map_or(pair, |(key, _)| key);
+        let goes = is_named(key, name);
+        if !goes {
+            kept.push_str(piece);
+        }
+        ends_open = goes && pair.len() == piece.len();
+    }
+    if ends_open {
+        kept.pop();
+    }
+    kept
+}
+
+fn is_named(key: &str, name: &str) -> bool {
+    let is_blank = |c: char| c.is_whitespace() || c.is_control();
+    let underscored = |c: char| if matches!(c, ' ' | '.') { '_' } else { c.to_ascii_lowercase() };
+    let decoded = decode(key);
+    let until_nul = decoded.trim_start_matches(is_blank).split('\0').next().unwrap_or_default();
+    let bare = match until_nul.split_once('[') {
+        Some((bare, _)) if !name.contains('[') => bare,
+        Some(_) | None => until_nul,
+    };
+    bare.trim_end_matches(is_blank).chars().map(underscored).eq(name.chars().map(underscored))
 }
 
 fn decode(text: &str) -> Cow<'_, str> {
@@ -41,8 +69,32 @@ mod tests {
     }
 
     #[test]
+    fn a_parameter_is_found_under_every_name_that_some_server_takes_for_it() {
+        for key in [
+            "_method",
+            "_METHOD",
+            "+_method",
+            "%0d%0a_method",
+            ".method",
+            "+.method",
+            "_method[]",
+            "_method%5B0%5D",
+            "_method%00x",
+            "_method%20",
+        ] {
+            assert!(is_named(key, "_method"), "{key}");
+        }
+        for key in ["method", "__method", "_metho", "_methods", "x_method", "[_method]", ""] {
+            assert!(!is_named(key, "_method"), "{key}");
+        }
+        assert!(is_named("item.id", "item.id") && is_named("f[id]", "f[id]") && !is_named("f[x]", "f[id]"));
+    }
+
+    #[test]
     fn a_parameter_is_left_out_however_it_is_spelled() {
         assert_eq!(without("a=%20&I%64=x&b&&ID", "id"), "a=%20&b&");
         assert_eq!(without("id=1", "id"), "");
+        assert_eq!(without("a=1;id=2", "id"), "a=1");
+        assert_eq!(without("id=2;a=1;;", "id"), "a=1;;");
     }
 }

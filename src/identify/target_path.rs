@@ -114,35 +114,6 @@ impl TargetPath {
         TargetPath { spelled, resolved, ambiguity }
     }
 
-    /// What other servers may read an ambiguous path as: encoded separators and dots decoded, backslashes
-    /// turned, control characters dropped or taken for the end, once and once more.
-    pub fn other_readings(path: &str) -> Vec<Self> {
-        const TURNED: [(&str, &str); 9] = [
-            ("%2f", "/"),
-            ("%5c", "/"),
-            ("\\", "/"),
-            ("%2e", "."),
-            ("%c0%af", "/"),
-            ("%c0%ae", "."),
-            ("%09", ""),
-            ("%0a", ""),
-            ("%0d", ""),
-        ];
-        let mut read = path.to_ascii_lowercase();
-        let mut readings = Vec::new();
-        for _ in 0..3 {
-            for (spelled, meant) in TURNED {
-                read = read.replace(spelled, meant);
-            }
-            readings.push(Self::parse(&read));
-            if let Some((before, _)) = read.split_once("%00") {
-                readings.push(Self::parse(before));
-            }
-            read = read.replace("%25", "%");
-        }
-        readings
-    }
-
     /// What makes the path mean different things to different servers, if anything does.
     pub fn ambiguity(&self) -> Option<Ambiguity> {
         self.ambiguity

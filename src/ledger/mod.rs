@@ -26,7 +26,7 @@
 //! | R5 begin | a write is judged and occupies its resources in one step, all of them or none, with or without a precondition; who waited is judged again |
 //! | R6 hold | ends with the origin's final answer, with the certainty that no byte left, or after the settle time; not when the client leaves. What may have left is never sent again |
 //! | R7 end | one step draws a fresh number, publishes it and frees the resource; then the client is answered. Only an answer that proves the write was not applied keeps the version |
-//! | R8 unknown | the hold goes on for the settle time, reads go on with the old number, and the fresh one is drawn at the end |
+//! | R8 unknown | the hold goes on for the settle time, and for a look at the origin after it where the route asks for one; reads go on with the old number, and the fresh one is drawn at the end |
 //! | R9 forgetting | entries at rest may go in any order; what has no entry is at the floor, which becomes the larger of itself and the forgotten version. Occupied entries stay; a table full of them takes no write |
 //! | R10 start | without the state of an earlier life writes wait out the settle time, and for as much longer as reads may lag behind what is applied in it; the floor is drawn at the end |
 //! | R11 state file | the last act of a process that judges no more writes, gone for good before the next one accepts any; what was occupied comes back as unsettled |

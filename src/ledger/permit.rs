@@ -1,5 +1,6 @@
 //! The right to forward one write, ended by exactly one settlement.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,22 @@ pub struct WritePermit {
     read_lag: Duration,
     /// Called once, when the places are free again.
     on_end: Option<Box<dyn FnOnce() + Send>>,
+    look: Option<Look>,
+}
+
+/// Looks at what a write of unknown outcome left behind; see [`WritePermit::look_before_end`].
+pub type Look = Pin<Box<dyn Future<Output = Told> + Send>>;
+
+/// Tells what a look showed.
+pub type Told = Box<dyn FnOnce(Company) + Send>;
+
+/// Whether anybody else occupied or changed a write's resource while it was held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Company {
+    /// Nobody that the ledger knows of.
+    Alone,
+    /// Somebody may have: what is there now may be another write's doing.
+    Others,
 }
 
 /// What a permit ended with.
@@ -48,7 +65,7 @@ impl WritePermit {
         begun: BegunAt,
         read_lag: Duration,
     ) -> Self {
-        WritePermit { ledger, places, target, whole, begun, read_lag, on_end: None }
+        WritePermit { ledger, places, target, whole, begun, read_lag, on_end: None, look: None }
     }
 
     /// When the write began, for changes that come with it.
@@ -65,6 +82,13 @@ impl WritePermit {
     /// unknown.
     pub fn on_end(&mut self, told: impl FnOnce() + Send + 'static) {
         self.on_end = Some(Box::new(told));
+    }
+
+    /// Asks for a look if the outcome is unknown: begun when the settle time is over and while the places
+    /// are still occupied, so that nothing comes between. What it gives back is called when they are
+    /// free. The hold lasts as long as the look, so the look must have a limit of its own.
+    pub fn look_before_end(&mut self, look: Look) {
+        self.look = Some(look);
     }
 
     /// Ends the permit.
@@ -108,6 +132,7 @@ impl WritePermit {
             begun: self.begun,
             read_lag: self.read_lag,
             on_end: self.on_end.take(),
+            look: self.look.take(),
         };
         held.ledger.unsettle(&held.places);
         let settle = held.ledger.settle_time();
@@ -116,8 +141,19 @@ impl WritePermit {
             Ok(runtime) => {
                 runtime.spawn(async move {
                     tokio::time::sleep(settle).await;
+                    // In a task of its own: a panic in it must not keep the places occupied.
+                    let told = match held.0.look.take() {
+                        Some(look) => tokio::spawn(look).await.ok(),
+                        None => None,
+                    };
                     let ending = held.0.changed();
-                    held.0.end(ending);
+                    let company = match held.0.end(ending) {
+                        Some(_) => Company::Alone,
+                        None => Company::Others,
+                    };
+                    if let Some(told) = told {
+                        told(company);
+                    }
                 });
             }
             // The process is going down: nobody will be let through any more, so nothing has to end.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Response, header};
+use http::{HeaderMap, Method, Response, StatusCode, header};
 
 use super::body::AnswerBody;
 use super::gateway::{Gateway, Live, LiveRoute};
@@ -17,6 +17,10 @@ use crate::identify::resource_id::ResourceId;
 use crate::ledger::names::UnderWay;
 use crate::report::journal::Conflict;
 use crate::request::version_tag::{ResourceKey, VersionTag};
+
+/// How much of a method is kept and logged with a conflict: more than any registered one has, and little
+/// enough for whoever sends methods as long as a head may be.
+const LONGEST_METHOD: usize = 32;
 
 /// A request that has found its route.
 pub struct Ask {
@@ -97,19 +101,10 @@ impl Ask {
         if !refusal.kind.is_conflict() {
             return;
         }
-        let mode = if self.policy().mode == Mode::Observe { "observe" } else { "enforce" };
         let kind = refusal.kind.name();
-        self.route.metrics.conflict(kind, mode);
-        let conflict = Conflict {
-            time: std::time::SystemTime::now(),
-            route: self.policy().name.clone(),
-            resource: resource.map_or_else(|| self.target.path.routed(), |named| named.id.to_string()),
-            kind,
-            status: refusal.kind.status(self.policy().statuses).as_u16(),
-            method: self.method.to_string(),
-            mode,
-            client: format!("{:016x}", self.client_id(fields)),
-        };
+        let status = refusal.kind.status(self.policy().statuses);
+        let conflict = self.conflict(fields, resource, kind, status);
+        self.route.metrics.conflict(kind, conflict.mode);
         tracing::warn!(
             target: "ifmatch::conflict",
             route = &*conflict.route,
@@ -117,11 +112,32 @@ impl Ask {
             kind,
             status = conflict.status,
             method = conflict.method,
-            mode,
+            mode = conflict.mode,
             client = conflict.client,
             "conflict"
         );
         self.gateway.journal.add(conflict);
+    }
+
+    /// What `/conflicts` tells of this request, decided now.
+    pub fn conflict(
+        &self,
+        fields: &HeaderMap,
+        resource: Option<&Named>,
+        kind: &'static str,
+        status: StatusCode,
+    ) -> Conflict {
+        Conflict {
+            time: std::time::SystemTime::now(),
+            route: self.policy().name.clone(),
+            resource: resource.map_or_else(|| self.target.path.routed(), |named| named.id.to_string()),
+            kind,
+            status: status.as_u16(),
+            method: self.method.as_str().chars().take(LONGEST_METHOD).collect(),
+            mode: if self.policy().mode == Mode::Observe { "observe" } else { "enforce" },
+            took_effect: None,
+            client: format!("{:016x}", self.client_id(fields)),
+        }
     }
 
     fn client_id(&self, fields: &HeaderMap) -> u64 {

@@ -1,7 +1,6 @@
 //! An answer's body on its way to the client: streamed, with limits on how long the origin may take.
 
 use std::future::poll_fn;
-use std::hash::Hasher;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -9,9 +8,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use siphasher::sip128::SipHasher13;
 
 use super::in_flight::InFlight;
+use super::noted::Noted;
 use super::origin::pool::Lease;
 use super::outgoing::BodyProgress;
 use super::patience::{Bounds, Clock, Patience};
@@ -28,6 +27,7 @@ pub struct OriginBody {
     patience: Patience,
     clock: Clock,
     hits: LimitsHit,
+    broken: Option<BodyError>,
 }
 
 impl OriginBody {
@@ -40,6 +40,7 @@ impl OriginBody {
             patience: bounds.of_the_answer(),
             clock: Clock::default(),
             hits: bounds.hits.clone(),
+            broken: None,
         };
         body.put_back_at_end();
         body
@@ -48,7 +49,7 @@ impl OriginBody {
     fn put_back_at_end(&mut self) {
         // A request that is still being sent occupies the connection beyond the answer.
         if self.incoming.is_end_stream()
-            && self.request.is_sent()
+            && self.request_is_sent()
             && let Some(lease) = self.lease.take()
         {
             lease.put_back();
@@ -58,6 +59,12 @@ impl OriginBody {
     /// How far the request's body has got that this answers.
     pub fn request_progress(&self) -> Arc<BodyProgress> {
         self.request.clone()
+    }
+
+    /// Whether the request that this answers was sent to its end. Not so where the origin hung up on it:
+    /// what was sent after that was dropped.
+    pub fn request_is_sent(&self) -> bool {
+        self.request.is_sent() && !self.lease.as_ref().is_some_and(Lease::has_failed)
     }
 
     /// Reads and drops what is left, if that is little and comes soon: cheaper than another connection.
@@ -83,21 +90,24 @@ impl OriginBody {
         });
     }
 
-    /// Reads it to its end and digests it.
+    /// Reads it to its end and notes it there.
     ///
     /// # Errors
     /// If it breaks.
-    pub async fn digest(self, mut digest: SipHasher13) -> Result<SipHasher13, BodyError> {
+    pub async fn note_in(self, mut content: Noted) -> Result<Noted, BodyError> {
         let mut body = pin!(self);
         while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
             if let Some(data) = frame?.data_ref() {
-                digest.write(data);
+                content.note(data);
             }
         }
-        Ok(digest)
+        Ok(content)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.clock.heard();
@@ -108,7 +118,13 @@ impl OriginBody {
                 self.put_back_at_end();
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
+            Poll::Ready(Some(Err(error))) => {
+                // hyper hangs up on a broken body with all that it has not flushed yet, the head too, and
+                // flushes while it waits: so the client learns the status, and then that the body broke.
+                self.broken = Some(error.into());
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             Poll::Pending => {
                 let limit = ready!(self.clock.poll_out(&self.patience, cx));
                 self.hits.hit(limit);

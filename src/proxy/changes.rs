@@ -7,9 +7,10 @@ use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 
 use super::ask::Ask;
 use super::gateway::LiveRoute;
+use super::slips_by::may_lead_to_guarded;
 use crate::decide::aim;
 use crate::decide::claim::HoldMode;
-use crate::decide::policy::{AlsoChanges, Mode};
+use crate::decide::policy::AlsoChanges;
 use crate::decide::verdict::{Refusal, say};
 use crate::identify::resource_id::ResourceId;
 use crate::identify::route_table::canonical_host;
@@ -26,7 +27,7 @@ pub fn whole_place(ask: &Ask) -> Option<Place> {
 }
 
 /// Where COPY and MOVE write to (RFC 4918 section 10.3).
-const DESTINATION: HeaderName = HeaderName::from_static("destination");
+pub(super) const DESTINATION: HeaderName = HeaderName::from_static("destination");
 
 /// The further resources that a write occupies: those that its route lists, and the `Destination` of a
 /// COPY or MOVE. Its author claims nothing about them, so they are shared with others like it.
@@ -49,14 +50,15 @@ pub fn others(
         }
     }
     for destination in parts.headers.get_all(DESTINATION) {
-        match destination.to_str().map_or(Reference::Elsewhere, |text| resource_at(ask, text)) {
+        let text = destination.to_str().unwrap_or_default();
+        match resource_at(ask, text) {
             Reference::Resource(route, named) if route.route.policy.upstream == policy.upstream => {
                 ids.push(named?);
             }
-            Reference::Unmanaged => {}
-            Reference::Resource(..) | Reference::Elsewhere => {
+            Reference::Unmanaged if !may_lead_to_guarded(ask, text) => {}
+            Reference::Resource(..) | Reference::Unmanaged | Reference::Elsewhere => {
                 return Err(say::ambiguous(
-                    "a field Destination beside it that is not a path of this server",
+                    "a field Destination beside it that is not plainly a path of this server",
                 ));
             }
         }
@@ -66,19 +68,6 @@ pub fn others(
         Ok(Place { key: ask.named(id).key, mode: HoldMode::Shared })
     };
     ids.into_iter().map(place).collect()
-}
-
-/// Whether a request on a route that judges nothing writes to a resource that another route guards.
-pub fn reaches_a_guarded_one(ask: &Ask, parts: &Parts) -> bool {
-    let guarded = |text: &str| match resource_at(ask, text) {
-        Reference::Resource(route, _) => {
-            let policy = &route.route.policy;
-            policy.mode == Mode::Enforce && policy.upstream == ask.policy().upstream
-        }
-        Reference::Unmanaged | Reference::Elsewhere => false,
-    };
-    let destinations = parts.headers.get_all(DESTINATION).into_iter();
-    destinations.filter_map(|destination| destination.to_str().ok()).any(guarded)
 }
 
 /// RFC 9111 section 4.4: what an answer to a write names has changed with it. What the write itself
@@ -139,7 +128,7 @@ fn resource_at(ask: &Ask, reference: &str) -> Reference {
 }
 
 /// A reference against the path it came with (RFC 3986 section 5.2, the forms that servers send).
-fn resolved(base: &str, reference: &str) -> Option<String> {
+pub(super) fn resolved(base: &str, reference: &str) -> Option<String> {
     if reference.starts_with('/') && !reference.starts_with("//") || reference.contains("://") {
         return Some(reference.to_owned());
     }

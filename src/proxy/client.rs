@@ -92,7 +92,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream<S> {
     }
 
     fn answered(&mut self) {
-        self.lines.answered();
         let unasked = self.client.unasked.swap(0, Ordering::Relaxed);
         if unasked > 0 {
             self.client.before_answer.store(unasked, Ordering::Relaxed);

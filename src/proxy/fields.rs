@@ -5,19 +5,22 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 
 use crate::config::checked::{Server, XForwarded};
+use crate::request::method::{is_override_field, is_spelled_as};
+use crate::request::preconditions::CONDITIONAL_FIELDS;
 
 /// RFC 9110 section 7.6.1: for one connection only.
-const HOP_BY_HOP: [HeaderName; 6] = [
+const HOP_BY_HOP: [HeaderName; 7] = [
     header::CONNECTION,
     header::TE,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
+    HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
 ];
 
 /// Fields that some frameworks take another target from: an origin with managed resources is to see the
-/// target that was judged, or that was found to need no judgement.
+/// target that was judged, or that was found to need no judgement. Spelled with underscores too.
 const OTHER_TARGETS: [&str; 8] = [
     "x-original-url",
     "x-original-uri",
@@ -29,14 +32,54 @@ const OTHER_TARGETS: [&str; 8] = [
     "x-accel-redirect",
 ];
 
+/// What must not come behind the content, where a request was judged without it: an origin that takes
+/// trailer fields for fields of the head would do something else (RFC 9110 section 6.5.1).
+const NEVER_TRAILING: [HeaderName; 17] = [
+    header::AUTHORIZATION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    header::CONTENT_TYPE,
+    header::COOKIE,
+    header::EXPECT,
+    header::FORWARDED,
+    header::HOST,
+    header::MAX_FORWARDS,
+    header::PROXY_AUTHORIZATION,
+    header::RANGE,
+    header::TRAILER,
+    HeaderName::from_static("destination"),
+    X_FORWARDED_FOR,
+    X_FORWARDED_HOST,
+    X_FORWARDED_PROTO,
+];
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What an upgrade asks for, if the request is one and its route lets it pass.
-pub fn upgrade_of(fields: &HeaderMap) -> Option<HeaderValue> {
+/// What an upgrade asks for, if the request is one and its route lets it pass. `beside_managed`: to an
+/// origin with managed resources only to WebSocket, for within HTTP/2 or TLS there could be writes to them.
+pub fn upgrade_of(fields: &HeaderMap, beside_managed: bool) -> Option<HeaderValue> {
     let asks = nominated(fields).any(|name| name.eq_ignore_ascii_case("upgrade"));
-    fields.get(header::UPGRADE).filter(|_| asks).cloned()
+    let passes =
+        |protocol: &&HeaderValue| !beside_managed || protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
+    fields.get(header::UPGRADE).filter(|_| asks).filter(passes).cloned()
+}
+
+/// The trailer fields that may go on to the origin.
+pub fn trailers_to_origin(trailers: &HeaderMap) -> HeaderMap {
+    copy(trailers, |name| {
+        HOP_BY_HOP.contains(name)
+            || NEVER_TRAILING.contains(name)
+            || CONDITIONAL_FIELDS.contains(name)
+            || is_override_field(name)
+            || names_another_target(name)
+    })
+}
+
+fn names_another_target(name: &HeaderName) -> bool {
+    OTHER_TARGETS.iter().any(|field| is_spelled_as(name, field))
 }
 
 /// How a request's fields are changed on their way to the origin.
@@ -67,7 +110,7 @@ pub fn to_origin(fields: &HeaderMap, edit: &RequestEdit<'_>) -> HeaderMap {
     let stays = |name: &HeaderName| {
         is_for_one_connection(fields, name)
             || edit.without.contains(name)
-            || (edit.managed && OTHER_TARGETS.contains(&name.as_str()))
+            || (edit.managed && names_another_target(name))
             || (edit.server.x_forwarded == XForwarded::Replace
                 && [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO].contains(name))
     };

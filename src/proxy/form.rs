@@ -1,7 +1,7 @@
 //! Forms, which some frameworks take the method from.
 
 use http::request::Parts;
-use http::{HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method};
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -10,6 +10,7 @@ use super::outgoing::{NotRead, OutgoingBody, ReadUpTo, read_up_to};
 use super::patience::Bounds;
 use crate::decide::verdict::{Refusal, RefusalKind, say};
 use crate::report::limits_hit::Limit;
+use crate::request::method::is_spelled_as;
 
 /// A request's body, which a form that may hold a method override is read from.
 pub enum Form {
@@ -69,16 +70,7 @@ impl Form {
 /// # Errors
 /// If it breaks, or does not come in time.
 pub async fn read_form(ask: &Ask, parts: &Parts, body: Incoming) -> Result<Form, Refusal> {
-    const FORM: &[u8] = b"application/x-www-form-urlencoded";
-    let essence = |value: &HeaderValue| {
-        value
-            .as_bytes()
-            .split(|b| *b == b';')
-            .next()
-            .is_some_and(|t| t.trim_ascii().eq_ignore_ascii_case(FORM))
-    };
-    let is_form = parts.headers.get_all(header::CONTENT_TYPE).iter().any(essence);
-    if ask.method != Method::POST || !is_form || Body::is_end_stream(&body) {
+    if ask.method != Method::POST || Body::is_end_stream(&body) || !may_be_form(&parts.headers) {
         return Ok(Form::Unread(body));
     }
     match read_up_to(body, ask.route.route.body_limit, &ask.bounds).await {
@@ -90,4 +82,17 @@ pub async fn read_form(ask: &Ask, parts: &Parts, body: Incoming) -> Result<Form,
         Err(NotRead::TooSlow) => Err(say::body_too_slow()),
         Err(NotRead::Broken) => Err(say::ambiguous("a body that ended early beside it")),
     }
+}
+
+/// Whether some framework takes the content for a form: its type may be one of several, to those that
+/// read up to a comma or a semicolon, or that take an underscore for a hyphen.
+fn may_be_form(fields: &HeaderMap) -> bool {
+    const FORM: &[u8] = b"application/x-www-form-urlencoded";
+    let names_it = |value: &HeaderValue| {
+        value
+            .as_bytes()
+            .split(|b| matches!(b, b',' | b';' | b' ' | b'\t'))
+            .any(|t| t.eq_ignore_ascii_case(FORM))
+    };
+    fields.iter().any(|(name, value)| is_spelled_as(name, "content-type") && names_it(value))
 }

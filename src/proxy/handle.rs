@@ -18,15 +18,15 @@ use super::head;
 use super::outgoing::drain_request;
 use super::patience::{Bounds, Patience};
 use super::refuse::refuse;
-use super::target::Target;
+use super::slips_by::slips_by;
+use super::target::{Target, is_chunked_at_most};
 use super::unjudged::Unjudged;
-use super::{admit, changes, pass, read, write};
+use super::{admit, pass, read, write};
 use crate::config::checked::Limits;
 use crate::decide::aim;
 use crate::decide::policy::{Mode, StatusMapping};
 use crate::decide::verdict::{Refusal, RefusalKind, say};
 use crate::identify::resource_id::ResourceId;
-use crate::identify::target_path::TargetPath;
 use crate::report::limits_hit::Limit;
 use crate::report::request_report::{AccessLog, RequestReport};
 use crate::request::method::Effect;
@@ -213,25 +213,6 @@ async fn write_way(
     }
 }
 
-/// A write whose path could mean different things leads to this route, which judges nothing, in our
-/// reading; if it leads to a guarded route of the same origin in another one, it must not get by here. Nor
-/// must one that names a guarded resource as its destination.
-fn slips_by(ask: &Ask, parts: &Parts) -> Option<Refusal> {
-    if ask.route.beside_managed && changes::reaches_a_guarded_one(ask, parts) {
-        return Some(say::ambiguous("a field Destination beside it that names a guarded resource"));
-    }
-    let ambiguity = ask.target.path.ambiguity().filter(|_| ask.route.beside_managed)?;
-    let guarded = |path: &TargetPath| {
-        ask.live.routes.find(ask.target.host.as_deref(), path).is_some_and(|route| {
-            let policy = &route.route.policy;
-            policy.mode == Mode::Enforce && policy.upstream == ask.policy().upstream
-        })
-    };
-    let gets_by = effect_of(ask, parts, &[]).writes()
-        && TargetPath::other_readings(ask.target.spelled.path()).iter().any(guarded);
-    gets_by.then(|| say::ambiguous(ambiguity))
-}
-
 /// The answer to a refused request whose body may still be coming.
 pub fn refused(
     ask: &Ask,
@@ -251,19 +232,21 @@ pub fn refused(
 }
 
 /// A refused request's body is read and dropped so that the connection stays usable; where the client
-/// waits for 100 (Continue) it will not send one, and the connection is closed instead.
+/// waits for 100 (Continue) it will not send one, and the connection is closed instead. So it is where
+/// somebody on the way may see another end of the body than we do (RFC 9112 section 6.3).
 pub fn settle_unread_body(parts: &Parts, body: Incoming, answer: &mut Response<AnswerBody>, bounds: &Bounds) {
     if body.is_end_stream() {
         return;
     }
-    if parts.headers.contains_key(header::EXPECT) {
+    if parts.headers.contains_key(header::EXPECT) || !is_chunked_at_most(&parts.headers) {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     } else {
         drain_request(body, bounds);
     }
 }
 
-fn effect_of(ask: &Ask, parts: &Parts, form: &[u8]) -> Effect {
+/// What a request does, by the strictest of the methods that it states.
+pub(super) fn effect_of(ask: &Ask, parts: &Parts, form: &[u8]) -> Effect {
     aim::effect(ask.policy(), &ask.method, &aim::overrides(&parts.headers, ask.target.query(), form))
 }
 

@@ -1,7 +1,6 @@
 //! A request's body on its way to the origin: streamed, with limits on how long its client may take.
 
 use std::future::poll_fn;
-use std::hash::Hasher;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -11,12 +10,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use parking_lot::Mutex;
-use siphasher::sip128::SipHasher13;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::body::BodyError;
+use super::fields::trailers_to_origin;
+use super::noted::SharedNoted;
 use super::patience::{Bounds, Clock, Patience};
 use crate::report::limits_hit::{Limit, LimitsHit};
 
@@ -117,12 +116,8 @@ pub struct OutgoingBody {
     source: Source,
     gate: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
     progress: Arc<BodyProgress>,
-    digest: Option<SharedDigest>,
+    noted: Option<SharedNoted>,
 }
-
-/// A digest of what has passed so far. Keyed with a random key, so that nobody can make two bodies of
-/// one digest.
-pub type SharedDigest = Arc<Mutex<SipHasher13>>;
 
 enum Source {
     Client(FromClient),
@@ -179,7 +174,7 @@ impl OutgoingBody {
         if matches!(source, Source::Fixed(_)) {
             progress.set(SENT);
         }
-        OutgoingBody { begun: None, source, gate: None, progress, digest: None }
+        OutgoingBody { begun: None, source, gate: None, progress, noted: None }
     }
 
     /// Tells how far it has got.
@@ -187,9 +182,9 @@ impl OutgoingBody {
         self.progress.clone()
     }
 
-    /// Digests it as it passes.
-    pub fn digested(mut self, digest: SharedDigest) -> Self {
-        self.digest = Some(digest);
+    /// Notes it there as it passes.
+    pub fn noted_in(mut self, content: SharedNoted) -> Self {
+        self.noted = Some(content);
         self
     }
 
@@ -211,9 +206,9 @@ impl Drop for OutgoingBody {
     }
 }
 
-fn digest_frame(digest: &Option<SharedDigest>, bytes: Bytes) -> Frame<Bytes> {
-    if let Some(digest) = digest {
-        digest.lock().write(&bytes);
+fn noted_frame(noted: &Option<SharedNoted>, bytes: Bytes) -> Frame<Bytes> {
+    if let Some(content) = noted {
+        content.lock().note(&bytes);
     }
     Frame::data(bytes)
 }
@@ -235,7 +230,10 @@ impl FromClient {
                 if self.body.is_end_stream() {
                     progress.set(SENT);
                 }
-                Poll::Ready(Some(Ok(frame)))
+                Poll::Ready(Some(Ok(match frame.into_trailers() {
+                    Ok(trailers) => Frame::trailers(trailers_to_origin(&trailers)),
+                    Err(data) => data,
+                })))
             }
             Poll::Ready(None) => {
                 progress.set(SENT);
@@ -273,17 +271,17 @@ impl Body for OutgoingBody {
         }
         match &mut this.source {
             Source::Client(_) if this.begun.is_some() => {
-                Poll::Ready(this.begun.take().map(|bytes| Ok(digest_frame(&this.digest, bytes))))
+                Poll::Ready(this.begun.take().map(|bytes| Ok(noted_frame(&this.noted, bytes))))
             }
             Source::Fixed(bytes) => {
-                Poll::Ready(bytes.take().map(|bytes| Ok(digest_frame(&this.digest, bytes))))
+                Poll::Ready(bytes.take().map(|bytes| Ok(noted_frame(&this.noted, bytes))))
             }
             Source::Client(client) => {
                 let next = ready!(client.poll(cx, &this.progress));
-                if let (Some(digest), Some(Ok(frame))) = (&this.digest, &next)
+                if let (Some(content), Some(Ok(frame))) = (&this.noted, &next)
                     && let Some(data) = frame.data_ref()
                 {
-                    digest.lock().write(data);
+                    content.lock().note(data);
                 }
                 Poll::Ready(next)
             }

@@ -25,7 +25,10 @@ pub async fn pass(
     body: Incoming,
     unjudged: Option<Unjudged>,
 ) -> (Response<AnswerBody>, &'static str) {
-    let upgrade = if ask.policy().is_managed() { None } else { upgrade_of(&parts.headers) };
+    let upgrade = match ask.policy().is_managed() {
+        true => None,
+        false => upgrade_of(&parts.headers, ask.route.beside_managed),
+    };
     let client_side = upgrade.as_ref().and_then(|_| parts.extensions.remove::<OnUpgrade>());
     let bodiless = http_body::Body::is_end_stream(&body);
     let sent_at = std::time::Instant::now();
@@ -121,6 +124,10 @@ pub fn onward(
     *request.uri_mut() = ask.target.spelled.clone().into();
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = to_origin(&parts.headers, &edit);
+    if is_in_chunks(request.body()) {
+        // hyper would leave such a body out of a GET or HEAD, where it is not said like this.
+        request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     // hyper keeps the spelling of field names here.
     *request.extensions_mut() = parts.extensions.clone();
     if let Some(gate) = gate {
@@ -131,6 +138,10 @@ pub fn onward(
         });
     }
     request
+}
+
+fn is_in_chunks(body: &OutgoingBody) -> bool {
+    !http_body::Body::is_end_stream(body) && http_body::Body::size_hint(body).exact().is_none()
 }
 
 /// Methods whose content has no generally defined semantics (RFC 9110 sections 9.3.1, 9.3.2, 9.3.5, 9.3.7

@@ -1,24 +1,27 @@
 //! Asking the origin about a resource under the permit of a write to it, with the client's own
 //! credentials.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::request::Parts;
 use http::uri::{InvalidUri, PathAndQuery};
-use http::{HeaderName, Method, Request, Response, StatusCode, Version, header};
-use siphasher::sip128::{Hasher128, SipHasher13};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version, header};
 
 use super::ask::Ask;
 use super::body::OriginBody;
 use super::fields::{RequestEdit, to_origin};
+use super::noted::SharedNoted;
 use super::origin::exchange::{NoAnswer, exchange};
+use super::origin::pool::Pool;
 use super::outgoing::OutgoingBody;
+use super::patience::Bounds;
 use super::representation::{date, last_modified};
 use crate::decide::claim::Shown;
 use crate::decide::outcome::WriteEnd;
 use crate::identify::query;
 use crate::report::limits_hit::Limit;
-use crate::request::method::{OVERRIDE_FIELDS, OVERRIDE_PARAMETER};
+use crate::request::method::{OVERRIDE_PARAMETER, is_override_field};
 use crate::request::preconditions::CONDITIONAL_FIELDS;
 
 /// What describes the write's own body, or asks for a part.
@@ -66,12 +69,12 @@ pub async fn look(ask: &Ask, parts: &Parts) -> Result<Look, NoAnswer> {
     Ok(Look { shown, origin_time })
 }
 
-/// Whether the resource now reads as what was sent, whose digest is given (`etag_on_put = "verified"`).
+/// Whether the resource now reads as what was sent (`etag_on_put = "verified"`).
 ///
 /// The origin has `response_timeout` for all of it, its body too: the write's permit is held meanwhile.
-pub async fn reads_back(ask: &Ask, parts: &Parts, key: (u64, u64), sent: &SipHasher13) -> bool {
+pub async fn reads_back(ask: &Ask, parts: &Parts, sent: &SharedNoted) -> bool {
     let at_most = ask.route.pool.upstream().response_timeout;
-    match tokio::time::timeout(at_most, read_back(ask, parts, key, sent)).await {
+    match tokio::time::timeout(at_most, read_back(ask, parts, sent)).await {
         Ok(same) => same,
         Err(_) => {
             ask.bounds.hits.hit(Limit::ResponseTime);
@@ -80,13 +83,13 @@ pub async fn reads_back(ask: &Ask, parts: &Parts, key: (u64, u64), sent: &SipHas
     }
 }
 
-async fn read_back(ask: &Ask, parts: &Parts, key: (u64, u64), sent: &SipHasher13) -> bool {
+async fn read_back(ask: &Ask, parts: &Parts, sent: &SharedNoted) -> bool {
     let Ok(answer) = send(ask, parts, Method::GET).await else { return false };
     if answer.status() != StatusCode::OK || answer.headers().contains_key(header::CONTENT_ENCODING) {
         return false;
     }
-    let fresh = SipHasher13::new_with_keys(key.0, key.1);
-    answer.into_body().digest(fresh).await.is_ok_and(|read| read.finish128() == sent.finish128())
+    let fresh = sent.lock().other(0);
+    answer.into_body().note_in(fresh).await.is_ok_and(|read| sent.lock().is_same(&read))
 }
 
 /// The target without a parameter that would make another method of the question.
@@ -101,40 +104,72 @@ fn without_override(spelled: &PathAndQuery) -> Result<PathAndQuery, InvalidUri> 
 }
 
 async fn send(ask: &Ask, parts: &Parts, method: Method) -> Result<Response<OriginBody>, NoAnswer> {
-    let without: Vec<HeaderName> = CONDITIONAL_FIELDS
-        .iter()
-        .cloned()
-        .chain(OF_THE_WRITE)
-        .chain(OVERRIDE_FIELDS.map(HeaderName::from_static))
-        .collect();
-    let edit = RequestEdit {
-        without: &without,
-        managed: true,
-        upgrade: None,
-        last: false,
-        peer: ask.peer.map(|peer| peer.ip()),
-        host: ask.target.host.as_deref(),
-        own_host: ask.own_host(),
-        version: parts.version,
-        server: &ask.live.server,
-    };
-    let target = without_override(&ask.target.spelled).map_err(|error| NoAnswer {
+    let question = Question::new(ask, parts, method).map_err(|error| NoAnswer {
         end: WriteEnd::NotSent,
         reused: false,
         cause: error.to_string(),
     })?;
-    let request = || {
-        let mut request = Request::new(OutgoingBody::empty());
-        *request.method_mut() = method.clone();
-        *request.uri_mut() = target.clone().into();
-        *request.version_mut() = Version::HTTP_11;
-        *request.headers_mut() = to_origin(&parts.headers, &edit);
-        request
-    };
-    match exchange(&ask.route.pool, request(), &ask.bounds, false).await {
-        Err(lost) if lost.suggests_another_read() => {
-            exchange(&ask.route.pool, request(), &ask.bounds, true).await
+    question.put(&ask.bounds).await
+}
+
+/// A question to the origin about a write's target, which can outlive the request that it comes from.
+pub struct Question {
+    method: Method,
+    target: PathAndQuery,
+    fields: HeaderMap,
+    pool: Arc<Pool>,
+}
+
+impl Question {
+    /// About the target of this request, with its client's own fields less those of the write.
+    ///
+    /// # Errors
+    /// If the target without its override is none.
+    pub fn new(ask: &Ask, parts: &Parts, method: Method) -> Result<Self, InvalidUri> {
+        let without: Vec<HeaderName> = CONDITIONAL_FIELDS
+            .iter()
+            .cloned()
+            .chain(OF_THE_WRITE)
+            .chain(parts.headers.keys().filter(|name| is_override_field(name)).cloned())
+            .collect();
+        let edit = RequestEdit {
+            without: &without,
+            managed: true,
+            upgrade: None,
+            last: false,
+            peer: ask.peer.map(|peer| peer.ip()),
+            host: ask.target.host.as_deref(),
+            own_host: ask.own_host(),
+            version: parts.version,
+            server: &ask.live.server,
+        };
+        Ok(Question {
+            method,
+            target: without_override(&ask.target.spelled)?,
+            fields: to_origin(&parts.headers, &edit),
+            pool: ask.route.pool.clone(),
+        })
+    }
+
+    /// Asks; once more over a new connection where an idle one proves to be dead.
+    ///
+    /// # Errors
+    /// If the origin does not answer.
+    pub async fn put(&self, bounds: &Bounds) -> Result<Response<OriginBody>, NoAnswer> {
+        match exchange(&self.pool, self.request(), bounds, false).await {
+            Err(lost) if lost.suggests_another_read() => {
+                exchange(&self.pool, self.request(), bounds, true).await
+            }
+            answered => answered,
         }
-        answered => answered,
+    }
+
+    fn request(&self) -> Request<OutgoingBody> {
+        let mut request = Request::new(OutgoingBody::empty());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.target.clone().into();
+        *request.version_mut() = Version::HTTP_11;
+        *request.headers_mut() = self.fields.clone();
+        request
     }
 }

@@ -44,6 +44,9 @@ impl Target {
         if in_target.as_ref().is_some_and(|authority| authority.contains('@')) {
             return Err(say::ambiguous("a user name in it"));
         }
+        if in_target.as_ref().is_some_and(|authority| !is_host(authority)) {
+            return Err(say::ambiguous("a host that is none"));
+        }
         let in_field = host_field(request.headers(), request.version())?;
         if let (Some(target), Some(field)) = (&in_target, &in_field)
             && canonical_host(target) != canonical_host(field)
@@ -66,7 +69,7 @@ impl Target {
 
 /// A transfer coding other than chunked would be taken off on the way without being undone: the origin
 /// would store coded bytes as if they were the content (RFC 9112 section 6.1).
-fn is_chunked_at_most(fields: &HeaderMap) -> bool {
+pub(super) fn is_chunked_at_most(fields: &HeaderMap) -> bool {
     let mut codings = fields.get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
         (None, _) => true,
@@ -80,12 +83,46 @@ fn host_field(fields: &HeaderMap, version: Version) -> Result<Option<String>, Re
     match (hosts.next(), hosts.next()) {
         (Some(_), Some(_)) => Err(say::ambiguous("more than one field Host beside it")),
         (Some(host), None) => match host.to_str() {
-            Ok(host) if !host.contains(['/', '@', ',', ' ']) => Ok(Some(host.to_owned())),
+            Ok(host) if host.is_empty() || is_host(host) => Ok(Some(host.to_owned())),
             Ok(_) | Err(_) => Err(say::ambiguous("a field Host beside it that is not a host")),
         },
         (None, _) if version == Version::HTTP_11 => {
             Err(say::ambiguous("no field Host beside it, which HTTP/1.1 requires"))
         }
         (None, _) => Ok(None),
+    }
+}
+
+/// Whether a text is a host and perhaps a port (RFC 9110 section 4.2.1), as they are registered and
+/// resolved: without the further characters and the percent-encodings that RFC 3986 allows, which servers
+/// read differently.
+fn is_host(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        Some(_) | None => (text, ""),
+    };
+    let literal = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
+    let is_named = match literal {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b)),
+    };
+    is_named && !host.is_empty() && port.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_host;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {
+        for host in ["a", "a.b-c_d.", "A:80", "a:", "127.0.0.1:8080", "[::1]", "[2001:db8::1]:443"] {
+            assert!(is_host(host), "{host}");
+        }
+        for other in [
+            "", ":80", "a b", "a,b", "u@a", "a/b", "a#", "a?", "a\\b", "a:b", "a:1:2", "::1", "[::1", "[a]",
+            "%61", "<a>",
+        ] {
+            assert!(!is_host(other), "{other}");
+        }
     }
 }

@@ -15,16 +15,13 @@
 //! | the settlement | none: it takes a lock and no more |
 //!
 //! The exchanges are together bounded by `request_timeout`, counted from the request's head. The settle time
-//! of a write of unknown outcome comes on top (rule R8).
+//! of a write of unknown outcome comes on top (rule R8), and the look of `verify_unknown` after it, which
+//! takes `response_timeout` at most.
 
-use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use parking_lot::Mutex;
-use siphasher::sip128::SipHasher13;
-use tokio::sync::oneshot;
 
 use super::admit::{Admitted, give_up};
 use super::ask::{Ask, Named};
@@ -32,16 +29,19 @@ use super::body::{AnswerBody, OriginBody};
 use super::changes;
 use super::in_flight::InFlight;
 use super::origin::exchange::exchange;
-use super::outgoing::{OutgoingBody, SharedDigest};
+use super::outgoing::OutgoingBody;
+use super::outlive::{Carried, Teller};
 use super::pass::{log_no_answer, onward, to_answer, unanswered};
 use super::probe;
+use super::refuse::refuse;
 use super::representation::variant;
 use super::unjudged::Unjudged;
+use super::verify::Sent;
 use crate::decide::claim::{Claim, judge_shown};
-use crate::decide::outcome::{UnknownCause, WriteEnd, WriteOutcome, outcome};
+use crate::decide::outcome::{WriteEnd, WriteOutcome, outcome};
 use crate::decide::policy::{EtagOnPut, Mode};
-use crate::decide::verdict::Refusal;
-use crate::ledger::permit::{Settlement, WritePermit};
+use crate::decide::verdict::{Refusal, RefusalKind, say};
+use crate::ledger::permit::{Look, Settlement, WritePermit};
 use crate::request::method::Effect;
 use crate::request::preconditions::CONDITIONAL_FIELDS;
 use crate::request::version_tag::{Version, VersionTag};
@@ -58,25 +58,22 @@ pub async fn forward(
     admitted: Admitted,
     forwarding: InFlight,
 ) -> Answered {
-    let (tell, told) = oneshot::channel();
-    let metrics = ask.route.metrics.clone();
     let statuses = ask.policy().statuses;
+    let abandoned = unheard(&ask, WriteEnd::Abandoned, &admitted.claim);
     let path = ask.target.spelled.path().to_owned();
-    tokio::spawn(async move {
-        let answered = carry(ask, named, effect, parts, body, admitted).await;
+    let teller = Teller::new(
+        ask.route.metrics.clone(),
+        ask.policy().name.clone(),
+        ask.method.clone(),
+        named.id.to_string(),
+    );
+    let work = async move {
+        let carried = carry(ask, named, effect, parts, body, admitted).await;
         drop(forwarding);
-        // A client that has left gets no answer; what was settled stays settled.
-        drop(tell.send(answered));
-    });
-    match told.await {
-        Ok(answered) => answered,
-        // The task panicked. Its permit went down with it, which holds the resource for the settle time.
-        Err(_) => {
-            metrics.unknown_outcome(UnknownCause::Abandoned.name());
-            tracing::error!("the task that forwarded a write ended without a word");
-            (super::refuse::refuse(&unanswered(WriteEnd::Abandoned, false), statuses, &path, None), "unknown")
-        }
-    }
+        carried
+    };
+    let answered = teller.outlive(work).await;
+    answered.unwrap_or_else(|| (refuse(&abandoned, statuses, &path, None), "unknown"))
 }
 
 async fn carry(
@@ -86,7 +83,7 @@ async fn carry(
     parts: Parts,
     mut body: OutgoingBody,
     admitted: Admitted,
-) -> Answered {
+) -> Carried {
     let Admitted { permit, claim, .. } = admitted;
     if claim.probe.is_needed() {
         let shown = show(&ask, &named, &parts, effect, &claim).await;
@@ -98,29 +95,42 @@ async fn carry(
             Err(refusal) => {
                 give_up(permit).await;
                 let outcome = if refusal.kind.is_conflict() { "refused" } else { "unreachable" };
-                return (ask.refuse(&parts.headers, Some(&named), &refusal), outcome);
+                let answered = (ask.refuse(&parts.headers, Some(&named), &refusal), outcome);
+                return Carried { answered, outcome: None };
             }
         }
     }
     let verified = ask.policy().etag_on_put == EtagOnPut::Verified && ask.method == Method::PUT;
-    let digest = verified.then(Digest::new);
-    if let Some(digest) = &digest {
-        body = body.digested(digest.sent.clone());
+    let sent = Sent::of(&ask, &parts, &body, verified);
+    if let Some(content) = &sent.content {
+        body = body.noted_in(content.clone());
     }
     let request = onward(&ask, &parts, &CONDITIONAL_FIELDS, None, body);
     let sent_at = Instant::now();
     let answered = exchange(&ask.route.pool, request, &ask.bounds, false).await;
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
     match answered {
-        Ok(answer) => settle_answered(&ask, &named, &parts, answer, permit, &claim, digest).await,
+        Ok(answer) => settle_answered(&ask, &named, &parts, answer, permit, &claim, &sent).await,
         Err(no_answer) => {
             log_no_answer(&ask, &no_answer);
-            let settlement = settle(&ask, &named, permit, outcome(no_answer.end, ask.policy())).await;
-            let told =
-                if matches!(settlement, Some(Settlement::NotApplied)) { "unreachable" } else { "unknown" };
-            (ask.refuse(&parts.headers, Some(&named), &unanswered(no_answer.end, false)), told)
+            let ended = outcome(no_answer.end, ask.policy());
+            let told = if ended == WriteOutcome::NotApplied { "unreachable" } else { "unknown" };
+            let refusal = ask.refuse(&parts.headers, Some(&named), &unheard(&ask, no_answer.end, &claim));
+            let look = || sent.look(&ask, &named, &parts, refusal.status());
+            settle(&ask, &named, permit, ended, look).await;
+            Carried { answered: (refusal, told), outcome: Some(ended) }
         }
     }
+}
+
+/// What a write's client is told when there is no answer.
+fn unheard(ask: &Ask, end: WriteEnd, claim: &Claim) -> Refusal {
+    let refusal = unanswered(end, false);
+    if !matches!(refusal.kind, RefusalKind::OutcomeUnknown | RefusalKind::OutcomeUnknownInTime) {
+        return refusal;
+    }
+    let names_a_state = claim.condition.any_of.is_some();
+    say::outcome_unknown(refusal.kind, ask.gateway.ledger.settle_time(), names_a_state)
 }
 
 /// Asks the origin what the preconditions want to know, under the permit, and judges it.
@@ -147,22 +157,21 @@ async fn settle_answered(
     answer: Response<OriginBody>,
     permit: Result<WritePermit, Unjudged>,
     claim: &Claim,
-    digest: Option<Digest>,
-) -> Answered {
+    sent: &Sent,
+) -> Carried {
     let status = answer.status();
     let mut ended = outcome(WriteEnd::Answered(status), ask.policy());
     if ended == WriteOutcome::Applied {
         // An origin may answer before it has read the whole body: it can still be applying it.
-        let progress = answer.body().request_progress();
-        let over = progress.over(&ask.bounds.hits).await;
-        if over.is_err() || !progress.is_sent() {
+        let over = answer.body().request_progress().over(&ask.bounds.hits).await;
+        if over.is_err() || !answer.body().request_is_sent() {
             ended = outcome(WriteEnd::RequestIncomplete, ask.policy());
         }
     }
     let describes_content = answers_with_tag(ask, status, claim)
-        && match digest {
+        && match &sent.to_verify {
             // Still under the permit, so that nothing comes between the write and this look.
-            Some(digest) if ended == WriteOutcome::Applied => digest.reads_back(ask, parts).await,
+            Some(content) if ended == WriteOutcome::Applied => probe::reads_back(ask, parts, content).await,
             Some(_) => false,
             None => true,
         };
@@ -171,7 +180,7 @@ async fn settle_answered(
     {
         changes::touch_named_by(ask, answer.headers(), status, permit);
     }
-    let settlement = settle(ask, named, permit, ended).await;
+    let settlement = settle(ask, named, permit, ended, || sent.look(ask, named, parts, status)).await;
     let tag = match settlement {
         Some(Settlement::Applied { version: Some(version) }) if describes_content => Some(version),
         Some(Settlement::Applied { .. } | Settlement::NotApplied | Settlement::Unknown(_)) | None => None,
@@ -184,7 +193,7 @@ async fn settle_answered(
         answer.headers_mut().insert(header::ETAG, value);
         ask.gateway.reads.note(named.key, tag.version);
     }
-    (answer, "answered")
+    Carried { answered: (answer, "answered"), outcome: Some(ended) }
 }
 
 /// R4: which answers to a write describe the content that it left behind.
@@ -207,8 +216,9 @@ async fn settle(
     named: &Named,
     permit: Result<WritePermit, Unjudged>,
     ended: WriteOutcome,
+    look: impl FnOnce() -> Option<Look>,
 ) -> Option<Settlement> {
-    let permit = match permit {
+    let mut permit = match permit {
         Ok(permit) => permit,
         Err(unjudged) => {
             if ended != WriteOutcome::NotApplied {
@@ -221,11 +231,12 @@ async fn settle(
             return None;
         }
     };
-    let settlement = permit.settle(ended).await;
-    if let Settlement::Unknown(cause) = settlement {
-        ask.route.metrics.unknown_outcome(cause.name());
+    if matches!(ended, WriteOutcome::Unknown(_))
+        && let Some(look) = look()
+    {
+        permit.look_before_end(look);
     }
-    Some(settlement)
+    Some(permit.settle(ended).await)
 }
 
 /// The fresh tag. Its variant is that of the read that most likely follows: the answer's own
@@ -235,22 +246,4 @@ fn tag_of(ask: &Ask, named: &Named, parts: &Parts, answer: &HeaderMap, version: 
     let described = if answer.contains_key(header::CONTENT_TYPE) { answer } else { &parts.headers };
     let variant = variant(ledger, ask.target.spelled.as_str(), &parts.headers, described);
     VersionTag::new(ledger.incarnation(), named.key, version, variant)
-}
-
-/// What was sent, digested on its way, to compare with a read-back.
-struct Digest {
-    key: (u64, u64),
-    sent: SharedDigest,
-}
-
-impl Digest {
-    fn new() -> Self {
-        let key = (rand::random(), rand::random());
-        Digest { key, sent: Arc::new(Mutex::new(SipHasher13::new_with_keys(key.0, key.1))) }
-    }
-
-    async fn reads_back(&self, ask: &Ask, parts: &Parts) -> bool {
-        let sent = *self.sent.lock();
-        probe::reads_back(ask, parts, self.key, &sent).await
-    }
 }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 use serde::{Serialize, Serializer};
 
-/// One conflict, as `/conflicts` and the log tell it.
+/// One conflict, as `/conflicts` and the log tell it; or a write of unknown outcome that was looked at.
 #[derive(Clone, Debug, Serialize)]
 pub struct Conflict {
     /// When it was decided.
@@ -25,6 +25,9 @@ pub struct Conflict {
     pub method: String,
     /// `enforce` or `observe`.
     pub mode: &'static str,
+    /// Of a write whose outcome was unknown, looked at after the settle time: `yes`, `no` or `unclear`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub took_effect: Option<&'static str>,
     /// Who asked, as a keyed hash: equal within one life of the process, and nothing else.
     pub client: String,
 }

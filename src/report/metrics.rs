@@ -11,6 +11,8 @@ use prometheus::{
 
 use super::limits_hit::LimitsHit;
 use super::names;
+use crate::decide::outcome::WriteOutcome;
+use crate::decide::took_effect::TookEffect;
 
 /// Every metric of the process.
 pub struct Metrics {
@@ -20,6 +22,8 @@ pub struct Metrics {
     refusals: IntCounterVec,
     overrides: IntCounterVec,
     unknown_outcomes: IntCounterVec,
+    verified: IntCounterVec,
+    writes_settled: IntCounterVec,
     writes_in_flight: IntGaugeVec,
     writes_waiting: IntGaugeVec,
     request_duration: HistogramVec,
@@ -58,6 +62,9 @@ pub struct RouteMetrics {
     conflicts: IntCounterVec,
     refusals: IntCounterVec,
     unknown_outcomes: IntCounterVec,
+    verified: IntCounterVec,
+    /// In the order of [`names::WRITE_OUTCOMES`].
+    settled: [IntCounter; 3],
     route: Arc<str>,
     /// `answered` by the commonest methods, so that they cost no look-up: GET, HEAD, PUT, POST, PATCH, DELETE.
     answered: [IntCounter; 6],
@@ -156,6 +163,26 @@ impl Metrics {
                         "Writes forwarded whose outcome is unknown, by cause.",
                     ),
                     &["route", "cause"],
+                ),
+            )?,
+            verified: add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(
+                        names::UNKNOWN_OUTCOMES_VERIFIED_TOTAL,
+                        "Writes of unknown outcome, by whether a look after the settle time shows an effect.",
+                    ),
+                    &["route", "took_effect"],
+                ),
+            )?,
+            writes_settled: add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(
+                        names::WRITES_SETTLED_TOTAL,
+                        "Writes let through, by what became of them, whoever was there to hear of it.",
+                    ),
+                    &["route", "outcome"],
                 ),
             )?,
             writes_in_flight: add(
@@ -331,6 +358,9 @@ impl Metrics {
             conflicts: self.conflicts.clone(),
             refusals: self.refusals.clone(),
             unknown_outcomes: self.unknown_outcomes.clone(),
+            verified: self.verified.clone(),
+            settled: ["applied", "not-applied", "unknown"]
+                .map(|outcome| self.writes_settled.with_label_values(&[&**route, outcome])),
             overrides: self.overrides.with_label_values(label),
             writes_in_flight: self.writes_in_flight.with_label_values(label),
             writes_waiting: self.writes_waiting.with_label_values(label),
@@ -386,14 +416,27 @@ impl RouteMetrics {
         self.conflicts.with_label_values(&[&*self.route, kind, mode]).inc();
     }
 
+    /// A write of unknown outcome was looked at after the settle time.
+    pub fn verified(&self, took_effect: TookEffect) {
+        self.verified.with_label_values(&[&*self.route, took_effect.name()]).inc();
+    }
+
+    /// What became of a write that was let through.
+    pub fn write_settled(&self, outcome: WriteOutcome) {
+        let [applied, not_applied, unknown] = &self.settled;
+        match outcome {
+            WriteOutcome::Applied => applied.inc(),
+            WriteOutcome::NotApplied => not_applied.inc(),
+            WriteOutcome::Unknown(cause) => {
+                unknown.inc();
+                self.unknown_outcomes.with_label_values(&[&*self.route, cause.name()]).inc();
+            }
+        }
+    }
+
     /// A request was refused; `kind` is the name of a kind of refusal.
     pub fn refused(&self, kind: &'static str) {
         self.refusals.with_label_values(&[&*self.route, kind]).inc();
-    }
-
-    /// A forwarded write's outcome is unknown; `cause` is one of [`names::UNKNOWN_CAUSES`].
-    pub fn unknown_outcome(&self, cause: &'static str) {
-        self.unknown_outcomes.with_label_values(&[&*self.route, cause]).inc();
     }
 }
 

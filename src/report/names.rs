@@ -14,6 +14,12 @@ pub const REFUSALS_TOTAL: &str = "ifmatch_refusals_total";
 pub const OVERRIDES_TOTAL: &str = "ifmatch_overrides_total";
 /// Writes that were forwarded and whose outcome is unknown, by cause (see [`UNKNOWN_CAUSES`]).
 pub const UNKNOWN_OUTCOMES_TOTAL: &str = "ifmatch_unknown_outcomes_total";
+/// Writes of unknown outcome that were looked at after the settle time (`verify_unknown`), by what the
+/// look showed (see [`TOOK_EFFECT`]).
+pub const UNKNOWN_OUTCOMES_VERIFIED_TOTAL: &str = "ifmatch_unknown_outcomes_verified_total";
+/// Writes that were let through, by what became of them (see [`WRITE_OUTCOMES`]), whether or not their
+/// client was still there to hear of it.
+pub const WRITES_SETTLED_TOTAL: &str = "ifmatch_writes_settled_total";
 /// Writes that hold a permit now: being forwarded, or unsettled.
 pub const WRITES_IN_FLIGHT: &str = "ifmatch_writes_in_flight";
 /// Writes that are being forwarded now, which `limits.max_writes_in_flight` limits: without unsettled ones.
@@ -63,6 +69,8 @@ pub const ALL: &[&str] = &[
     REFUSALS_TOTAL,
     OVERRIDES_TOTAL,
     UNKNOWN_OUTCOMES_TOTAL,
+    UNKNOWN_OUTCOMES_VERIFIED_TOTAL,
+    WRITES_SETTLED_TOTAL,
     WRITES_IN_FLIGHT,
     WRITES_FORWARDING,
     WRITES_WAITING,
@@ -93,6 +101,9 @@ pub const ALL: &[&str] = &[
 pub const OUTCOMES: &[&str] =
     &["answered", "not-modified", "refused", "unreachable", "unknown", "client-gone"];
 
+/// Values of `outcome` in [`WRITES_SETTLED_TOTAL`]: what became of a write.
+pub const WRITE_OUTCOMES: &[&str] = &["applied", "not-applied", "unknown"];
+
 /// Values of `cause` in [`UNKNOWN_OUTCOMES_TOTAL`].
 pub const UNKNOWN_CAUSES: &[&str] = &[
     "accepted-only",
@@ -104,6 +115,9 @@ pub const UNKNOWN_CAUSES: &[&str] = &[
     "request-incomplete",
     "abandoned",
 ];
+
+/// Values of `took_effect` in [`UNKNOWN_OUTCOMES_VERIFIED_TOTAL`].
+pub const TOOK_EFFECT: &[&str] = &["yes", "no", "unclear"];
 
 /// Values of `limit` in [`LIMITS_HIT_TOTAL`]: the keys of the configuration that set the limits.
 pub const LIMITS: &[&str] = &[

@@ -1,6 +1,6 @@
 //! What a method means for the resource (RFC 9110 section 9.2.1), after any override.
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 
 /// What a request does to the resource that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +50,11 @@ impl MethodPolicy {
     /// whether or not the origin heeds an override, so that no write slips by.
     pub fn effect<'m>(&self, method: &Method, overrides: impl IntoIterator<Item = &'m [u8]>) -> Effect {
         let stated = self.effect_of(method.as_str().as_bytes());
-        overrides.into_iter().map(|name| self.effect_of(name)).fold(stated, Effect::max)
+        overrides
+            .into_iter()
+            .flat_map(|stated| [stated].into_iter().chain(words(stated)))
+            .map(|name| self.effect_of(name))
+            .fold(stated, Effect::max)
     }
 
     /// Methods are case-sensitive (RFC 9110 section 9.1), but some servers fold them: a guarded name
@@ -68,24 +72,36 @@ impl MethodPolicy {
     }
 }
 
-/// The fields that some frameworks take the method from; behind CGI and WSGI an underscore is a hyphen.
-pub const OVERRIDE_FIELDS: [&str; 6] = [
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-    "x_http_method_override",
-    "x_http_method",
-    "x_method_override",
-];
+/// What a lenient reader may take for a method in an override: blanks, quotes and parameters around one
+/// are not part of it.
+fn words(stated: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let outside = |b: &u8| !b.is_ascii_alphanumeric() && !matches!(b, b'-' | b'_');
+    stated.split(outside).filter(move |word| word.len() < stated.len() && !word.is_empty())
+}
+
+/// The fields that some frameworks take the method from.
+const OVERRIDE_FIELDS: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+
+/// Whether some framework takes the method from this field.
+pub fn is_override_field(name: &HeaderName) -> bool {
+    OVERRIDE_FIELDS.iter().any(|field| is_spelled_as(name, field))
+}
+
+/// Whether a field has this name to a server behind CGI or WSGI, where an underscore is a hyphen.
+pub fn is_spelled_as(name: &HeaderName, field: &str) -> bool {
+    let hyphened = |byte| if byte == b'_' { b'-' } else { byte };
+    name.as_str().len() == field.len() && field.bytes().eq(name.as_str().bytes().map(hyphened))
+}
 
 /// The query or form parameter that some frameworks take the method from.
 pub const OVERRIDE_PARAMETER: &str = "_method";
 
 /// The method names that override fields state, each list member on its own.
 pub fn overrides_in_fields(fields: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    OVERRIDE_FIELDS
+    fields
         .iter()
-        .flat_map(|name| fields.get_all(*name))
+        .filter(|(name, _)| is_override_field(name))
+        .map(|(_, value)| value)
         .flat_map(|value| value.as_bytes().split(|b| *b == b','))
         .map(<[u8]>::trim_ascii)
         .filter(|name| !name.is_empty())
@@ -104,6 +120,18 @@ mod tests {
         assert_eq!(policy.effect(&Method::GET, [&b"POST"[..]]), Effect::Write);
         assert_eq!(policy.effect(&Method::DELETE, [&b"GET"[..]]), Effect::GuardedWrite);
         assert_eq!(policy.effect(&Method::OPTIONS, none), Effect::Neither);
+    }
+
+    #[test]
+    fn a_method_is_found_in_an_override_whatever_stands_around_it() {
+        let policy = MethodPolicy::default();
+        for stated in ["put", " PUT ", "\"PUT\"", "'Delete'", "PUT;q=1", "PUT HTTP/1.1", "PATCH\0", "a,PUT"] {
+            assert_eq!(policy.effect(&Method::GET, [stated.as_bytes()]), Effect::GuardedWrite, "{stated:?}");
+        }
+        for stated in ["PUTT", "X-PUT", "\u{e9}", "PUT_", "?"] {
+            assert_eq!(policy.effect(&Method::GET, [stated.as_bytes()]), Effect::Write, "{stated:?}");
+        }
+        assert_eq!(policy.effect(&Method::GET, [&b"GET"[..]]), Effect::Read);
     }
 
     #[test]

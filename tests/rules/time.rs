@@ -1,12 +1,13 @@
 //! What the ledger does as time passes, in paused time.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ifmatch::decide::claim::{HoldMode, VersionCondition};
 use ifmatch::decide::outcome::{UnknownCause, WriteOutcome};
 use ifmatch::ledger::memory::{BeginWrite, Begun, LedgerLimits, MemoryLedger, NotBegun, Place};
+use ifmatch::ledger::permit::{Company, Look, Told};
 use ifmatch::request::version_tag::{ResourceKey, Version};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, advance, sleep};
@@ -143,6 +144,93 @@ async fn a_permit_that_is_dropped_is_an_unknown_outcome() {
     sleep(A_BIT * 2).await;
     assert!(now(&ledger) > before);
     begun(&ledger).await.permit.settle(WriteOutcome::NotApplied).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_that_goes_down_with_a_panic_holds_for_the_settle_time() {
+    let ledger = ledger(Duration::ZERO);
+    let before = now(&ledger);
+    let permit = begun(&ledger).await.permit;
+    let task = tokio::spawn(async move {
+        let _held = permit;
+        panic!("a bug of ours");
+    });
+    assert!(task.await.expect_err("it panics").is_panic());
+    assert_eq!((ledger.inspect(A, None).holders, ledger.inspect(A, None).unsettled), (1, true));
+    assert_eq!(now(&ledger), before);
+    sleep(SETTLE + A_BIT).await;
+    assert!(now(&ledger) > before);
+    begun(&ledger).await.permit.settle(WriteOutcome::NotApplied).await;
+}
+
+/// A look that takes this long, and what it is told of.
+fn looking(takes: Duration) -> (Look, Arc<Mutex<Vec<Company>>>) {
+    let told: Arc<Mutex<Vec<_>>> = Arc::default();
+    let tells = told.clone();
+    let look: Look = Box::pin(async move {
+        sleep(takes).await;
+        let told: Told = Box::new(move |company| tells.lock().expect("a list").push(company));
+        told
+    });
+    (look, told)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_is_begun_after_settle_and_the_place_is_held_until_it_ends() {
+    let ledger = ledger(Duration::ZERO);
+    let before = now(&ledger);
+    let mut permit = begun(&ledger).await.permit;
+    let (look, told) = looking(SETTLE);
+    permit.look_before_end(look);
+    permit.settle(WriteOutcome::Unknown(UnknownCause::ConnectionLost)).await;
+    sleep(SETTLE * 2 - A_BIT).await;
+    assert_eq!(
+        (ledger.inspect(A, None).holders, now(&ledger)),
+        (1, before),
+        "reads go on with the old number"
+    );
+    assert!(matches!(ledger.begin(&write(&[before])).await.err(), Some(NotBegun::Occupied { .. })));
+    assert!(told.lock().expect("a list").is_empty());
+    sleep(A_BIT * 2).await;
+    assert!(now(&ledger) > before);
+    assert_eq!(*told.lock().expect("a list"), [Company::Alone]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_at_what_others_changed_too_is_told_so() {
+    let ledger = ledger(Duration::ZERO);
+    let mut permit = begun(&ledger).await.permit;
+    let (look, told) = looking(A_BIT);
+    permit.look_before_end(look);
+    permit.settle(WriteOutcome::Unknown(UnknownCause::ConnectionLost)).await;
+    ledger.touch_now(A, Duration::ZERO);
+    sleep(SETTLE * 2).await;
+    assert_eq!(*told.lock().expect("a list"), [Company::Others]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_panics_holds_nothing_up() {
+    let ledger = ledger(Duration::ZERO);
+    let before = now(&ledger);
+    let mut permit = begun(&ledger).await.permit;
+    permit.look_before_end(Box::pin(async { panic!("a bug of ours") }));
+    permit.settle(WriteOutcome::Unknown(UnknownCause::ConnectionLost)).await;
+    sleep(SETTLE + A_BIT).await;
+    assert!(now(&ledger) > before);
+    begun(&ledger).await.permit.settle(WriteOutcome::NotApplied).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_looks_where_the_outcome_is_known() {
+    for outcome in [WriteOutcome::Applied, WriteOutcome::NotApplied] {
+        let ledger = ledger(Duration::ZERO);
+        let mut permit = begun(&ledger).await.permit;
+        let (look, told) = looking(A_BIT);
+        permit.look_before_end(look);
+        permit.settle(outcome).await;
+        sleep(SETTLE * 2).await;
+        assert!(told.lock().expect("a list").is_empty());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,6 +3,8 @@
 // A test binary: helpers may fail loudly, as the tests themselves do.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
 
+mod deliveries;
+mod fates;
 mod fidelity;
 mod foreign;
 mod foreign_findings;
@@ -13,7 +15,9 @@ mod foreign_webdav;
 mod forwarding;
 mod given;
 mod harness;
+mod hostile;
 mod large_bodies;
+mod leaving;
 mod life;
 mod limits;
 mod limits_memory;
@@ -27,4 +31,5 @@ mod restart;
 mod smoke;
 mod storm;
 mod targets;
+mod verify;
 mod writes;

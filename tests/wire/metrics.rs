@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use ifmatch::decide::verdict::RefusalKind;
-use ifmatch::report::names::{ALL, LIMITS, OUTCOMES, UNKNOWN_CAUSES};
+use ifmatch::report::names::{
+    ALL, LIMITS, OUTCOMES, TOOK_EFFECT, UNKNOWN_CAUSES, WRITE_OUTCOMES, WRITES_SETTLED_TOTAL,
+};
 
 use crate::given::items_with;
 use crate::harness::{Metrics, Origin, Proxy, empty, put, request};
@@ -52,9 +54,11 @@ fn every_label_value_is_configured_or_of_a_closed_list() {
                 "upstream" => value == "origin",
                 "store" => value == "memory",
                 "method" => methods.contains(&value.as_str()),
+                "outcome" if series.name == WRITES_SETTLED_TOTAL => WRITE_OUTCOMES.contains(&value.as_str()),
                 "outcome" => OUTCOMES.contains(&value.as_str()),
                 "kind" => kinds.contains(&value.as_str()),
                 "mode" => ["enforce", "observe"].contains(&value.as_str()),
+                "took_effect" => TOOK_EFFECT.contains(&value.as_str()),
                 "cause" => UNKNOWN_CAUSES.contains(&value.as_str()),
                 "limit" => LIMITS.contains(&value.as_str()),
                 "version" => value == env!("CARGO_PKG_VERSION"),

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, header};
 use super::{Asked, Told};
 use crate::config::checked::Route;
 use crate::decide::claim::{Claim, HoldMode, claim};
-use crate::decide::policy::{Mode, Overlap, RoutePolicy, Unconditional, WeakIfMatch};
+use crate::decide::policy::{Mode, Overlap, RoutePolicy, Unconditional, VerifyUnknown, WeakIfMatch};
 use crate::decide::verdict::{RefusalKind, say};
 use crate::request::entity_tag::{EntityTag, TagCondition};
 use crate::request::method::Effect;
@@ -151,6 +151,9 @@ fn tell_write(told: &mut Told, route: &Route, effect: Effect, stated: &Precondit
     told.line("", beside_others(&claim, policy));
     if claim.is_override {
         told.line("", "counted as an override: what it states says nothing of the state its author saw");
+    }
+    if policy.verify_unknown == VerifyUnknown::AfterSettle {
+        told.line("", "if its outcome is unknown: the origin is asked after `settle` whether it took effect");
     }
     if policy.mode == Mode::Observe {
         told.line("", "mode = \"observe\": a conflict is counted and logged, and forwarded all the same");

@@ -9,6 +9,7 @@ path = "/orders/{id}"
 upstream = "u"
 resource = "order:{id}"
 also_changes = ["orders"]
+verify_unknown = true
 params = { id = "[1-9][0-9]*" }
 [[routes]]
 name = "call"
@@ -47,6 +48,13 @@ fn a_blind_write_hears_428_and_its_resource() {
     let told = ask("PUT", "/Orders//17/?x=1", &[]);
     says(&told, &["route         order: ", "resource      order:17", "also changes  orders"]);
     says(&told, &["guarded write", "precondition  none", "decision      428 precondition-required: "]);
+}
+
+#[test]
+fn a_look_at_unknown_outcomes_is_told() {
+    let asked = "if its outcome is unknown: the origin is asked after `settle` whether it took effect";
+    says(&ask("PUT", "/orders/17", &["If-Match: *"]), &[asked]);
+    assert!(!ask("PUT", "/call?id=1", &["If-Match: *"]).contains(asked));
 }
 
 #[test]

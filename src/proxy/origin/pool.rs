@@ -179,11 +179,16 @@ impl Pool {
 }
 
 impl Lease {
+    /// Whether the origin has hung up on what was being sent: the request may lack its end.
+    pub fn has_failed(&self) -> bool {
+        self.connection.liveness.has_failed()
+    }
+
     /// Puts the connection back for the next request, unless it is closed or enough are idle.
     ///
     /// To be called when the answer's body has been read to its end and the request's body was sent.
     pub fn put_back(self) {
-        if self.connection.sender.is_closed() {
+        if self.connection.sender.is_closed() || self.has_failed() {
             return;
         }
         let mut idle = self.pool.idle.lock();

@@ -1,10 +1,17 @@
 //! A TCP connection to the origin that can be looked at while hyper owns it.
+//!
+//! An origin that has said its last word may hang up on a body that is still coming. hyper takes the
+//! error of the write that meets the reset for the end, with the answer unread in the kernel. So the read
+//! side decides here: once a write has failed, whatever else is written is dropped, what has arrived is
+//! still read, and then reading fails with the write's error. It never waits and never ends cleanly, so
+//! nothing can hang on it or look whole; [`Liveness::has_failed`] tells that the request may lack its end.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use prometheus::IntGauge;
@@ -20,18 +27,31 @@ pub struct OriginStream {
     /// An origin that takes nothing of what it is sent has its connection broken.
     paced: Paced,
     open: IntGauge,
+    failed: Arc<AtomicBool>,
+    /// What the first write that failed failed with.
+    cause: io::ErrorKind,
 }
 
 /// The half that the pool looks at.
-#[derive(Clone)]
-pub struct Liveness(Arc<TcpStream>);
+pub struct Liveness {
+    socket: Arc<TcpStream>,
+    failed: Arc<AtomicBool>,
+}
 
 /// Wraps a connected socket; `open` counts it while it lives, and `pace` is what is expected of the origin
 /// while it is sent something.
 pub fn share(socket: TcpStream, open: IntGauge, pace: Arc<Pace>) -> (OriginStream, Liveness) {
     open.inc();
     let socket = Arc::new(socket);
-    (OriginStream { socket: socket.clone(), paced: Paced::new(pace), open }, Liveness(socket))
+    let failed = Arc::<AtomicBool>::default();
+    let stream = OriginStream {
+        socket: socket.clone(),
+        paced: Paced::new(pace),
+        open,
+        failed: failed.clone(),
+        cause: io::ErrorKind::ConnectionReset,
+    };
+    (stream, Liveness { socket, failed })
 }
 
 impl Liveness {
@@ -39,14 +59,42 @@ impl Liveness {
     /// system call; asks the kernel, not the reactor, which may not have heard of it yet.
     pub fn is_quiet(&self) -> bool {
         let mut byte = [MaybeUninit::uninit(); 1];
-        match SockRef::from(&*self.0).peek(&mut byte) {
+        match SockRef::from(&*self.socket).peek(&mut byte) {
             Ok(_) => false,
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock && !self.has_failed(),
         }
+    }
+
+    /// Whether a write has failed: what was sent over the connection last may lack its end.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
     }
 }
 
+/// Whether a write failed because the origin has hung up.
+fn is_end(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
 impl OriginStream {
+    fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Reads what had arrived before the origin hung up; asks the kernel, not the reactor, which may not
+    /// have heard of it yet. All of it has: a reset counts only behind the last byte before it.
+    fn read_rest(&self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
+        match (&*SockRef::from(&*self.socket)).read(buf.initialize_unfilled()) {
+            Ok(0) => Err(self.cause.into()),
+            Ok(n) => {
+                buf.advance(n);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(self.cause.into()),
+            Err(error) => Err(error),
+        }
+    }
+
     fn write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.socket.poll_write_ready(cx))?;
@@ -66,6 +114,9 @@ impl Drop for OriginStream {
 
 impl AsyncRead for OriginStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.has_failed() {
+            return Poll::Ready(self.read_rest(buf));
+        }
         loop {
             ready!(self.socket.poll_read_ready(cx))?;
             match self.socket.try_read_buf(buf) {
@@ -87,7 +138,20 @@ impl AsyncWrite for OriginStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let dropped = slices.iter().map(|slice| slice.len()).sum();
+        if self.has_failed() {
+            return Poll::Ready(Ok(dropped));
+        }
         let written = self.write(cx, slices);
+        if let Poll::Ready(Err(error)) = &written
+            && is_end(error.kind())
+        {
+            self.cause = error.kind();
+            self.failed.store(true, Ordering::Release);
+            // The read side has the last word, and has to be asked for it.
+            cx.waker().wake_by_ref();
+            return Poll::Ready(Ok(dropped));
+        }
         self.paced.taken(cx, written)
     }
 

@@ -95,6 +95,7 @@ impl Successors<'_> {
         }
         to.image = Image::new_life(to.draw());
         to.lagging.clear();
+        to.named = State::first(0).named;
         let holds = !self.broken(Broken::NoHoldAfterACrash);
         to.stage = if holds { Stage::Starting } else { Stage::Judging };
         to

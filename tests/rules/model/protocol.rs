@@ -53,6 +53,12 @@ pub(super) enum Broken {
     SuccessorJudgesWhileTheOldOneHolds,
     // R13
     LaggingReadsStampedAsCurrent,
+    // R14
+    NewNameJudgedAtOnce,
+    UnknownWritesNotWaitedFor,
+    TagsOfBeforeTheOpeningStayGood,
+    NameComesBackWithItsVersions,
+    NamesOpenWithoutTheReadLag,
     // What no proxy can prevent.
     WriterThatBypasses,
     AppliedAfterSettle,
@@ -92,6 +98,8 @@ pub(super) struct Protocol {
     pub(super) handover: bool,
     /// The origin's reads lag behind its writes.
     pub(super) lag: bool,
+    /// Another configuration gives the resource another name.
+    pub(super) renaming: bool,
     /// Reads may be stamped with any number that was published, not with the current one only.
     pub(super) older_stamps: bool,
 }
@@ -114,6 +122,7 @@ impl Protocol {
         stops: false,
         handover: false,
         lag: false,
+        renaming: false,
         older_stamps: false,
     };
 

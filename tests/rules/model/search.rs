@@ -85,10 +85,15 @@ fn untrue(
         return Some((What::Inv2, None));
     }
     let before = image_of_all(state)?;
-    for key in 0..protocol.keys {
+    let keys = if protocol.renaming { state.named.slot..state.named.slot + 1 } else { 0..protocol.keys };
+    for key in keys {
         let was = Successors::version(protocol, real, before, key);
         for (event, to) in found {
             let Some(after) = image_of_all(to).filter(|after| *after != before) else { continue };
+            if state.named != to.named {
+                // The resource has another slot now.
+                continue;
+            }
             let is = Successors::version(protocol, real, after, key);
             let used = event.published() == Some(key) && state.old.is_none() && is <= state.sequence;
             if is < was || used {
@@ -115,14 +120,17 @@ fn holds_another_content(protocol: Protocol, real: &mut Real, state: &State) -> 
         Doing::Reading { .. } | Doing::Nothing | Doing::Judged { .. } | Doing::Writing(_) => None,
     };
     // While a process starts, what an earlier one sent occupies everything.
-    let newest = image_of_all(state).filter(|_| state.stage != Stage::Starting);
+    let newest = image_of_all(state).filter(|_| state.stage != Stage::Starting && state.named.open);
     let mut wrong = false;
     for image in newest.into_iter().chain(state.old) {
         let whole = image.holds[WHOLE].is_some_and(|hold| hold.mode != HoldMode::Member);
         let pairs = state.clients.iter().flat_map(|client| [client.knows, in_hand(client)]);
-        for pair in pairs.flatten().filter(|pair| !whole && image.holds[pair.key].is_none()) {
+        let of_a_name = |pair: &Pair| !protocol.renaming || pair.key == state.named.slot;
+        let content_of = |key: usize| if protocol.renaming { 0 } else { key };
+        let at_rest = |pair: &Pair| !whole && image.holds[pair.key].is_none();
+        for pair in pairs.flatten().filter(|pair| of_a_name(pair) && at_rest(pair)) {
             let current = Successors::version(protocol, real, image, pair.key);
-            wrong |= pair.tag == current && pair.content != state.origin[pair.key];
+            wrong |= pair.tag == current && pair.content != state.origin[content_of(pair.key)];
         }
     }
     wrong
@@ -157,6 +165,10 @@ fn trace(
         (Some(_), Some(lost)) => told.push(lost.to_string()),
         (Some(event), None) => told.push(event.to_string()),
         (None, _) => {}
+    }
+    if protocol.renaming {
+        // Both slots are of one resource.
+        told.iter_mut().for_each(|line| *line = line.replace("the list", "the order"));
     }
     told
 }

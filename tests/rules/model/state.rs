@@ -153,6 +153,15 @@ pub(super) enum Stage {
     Judging,
 }
 
+/// R14: which slot the first resource has, where it is renamed. Two are enough: a slot that nobody has a tag
+/// of and nobody occupies any more is as good as a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Named {
+    pub(super) slot: usize,
+    /// The writes of before have ended.
+    pub(super) open: bool,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct State {
     pub(super) stage: Stage,
@@ -161,6 +170,7 @@ pub(super) struct State {
     /// Those of the one before it, which has not ended yet.
     pub(super) old: Option<Image>,
     pub(super) file: Option<Saved>,
+    pub(super) named: Named,
     /// What the newest process has taken up as occupied, and has not settled yet.
     pub(super) restored: [Option<HoldMode>; SLOTS],
     /// The last number that was drawn.
@@ -185,6 +195,7 @@ impl State {
             image: Image::new_life(1),
             old: None,
             file: None,
+            named: Named { slot: 0, open: true },
             restored: [None; SLOTS],
             sequence: 1,
             origin: [0; KEYS],

@@ -6,7 +6,7 @@ use ifmatch::request::version_tag::Version;
 
 use super::protocol::{Broken, Protocol};
 use super::real::{Lag, MODES, Real, Step};
-use super::state::{By, Client, Doing, Fate, Image, Pair, Reach, Stage, State, WHOLE, Write};
+use super::state::{By, Client, Doing, Fate, Image, Named, Pair, Reach, Stage, State, WHOLE, Write};
 use super::told::Event;
 
 /// The successors of one state.
@@ -29,6 +29,7 @@ impl<'r> Successors<'r> {
         this.slot_steps();
         this.origin_steps();
         this.life_steps();
+        this.name_steps();
         this
     }
 
@@ -66,27 +67,35 @@ impl<'r> Successors<'r> {
 
     /// The processes that judge writes.
     fn judging(&self) -> impl Iterator<Item = (By, Image)> + use<> {
-        let newest = self.from.stage == Stage::Judging;
+        let newest = self.from.stage == Stage::Judging && self.from.named.open;
         // Before its successor judges, as R12 has it, the old one may.
         let old = !newest || self.broken(Broken::SuccessorJudgesBesideTheOldOne);
         self.serving().filter(move |(by, _)| if *by == By::Newest { newest } else { old })
     }
 
     pub(super) fn content_of(&self, key: usize) -> usize {
-        if self.broken(Broken::TwoSlotsForOneResource) { 0 } else { key }
+        if self.protocol.renaming || self.broken(Broken::TwoSlotsForOneResource) { 0 } else { key }
+    }
+
+    /// The slots that clients' requests name.
+    fn keys(&self) -> std::ops::Range<usize> {
+        let Named { slot, .. } = self.from.named;
+        if self.protocol.renaming { slot..slot + 1 } else { 0..self.protocol.keys }
     }
 
     fn client_steps(&mut self, client: usize) {
         let Client { knows, doing } = self.from.clients[client];
         match doing {
             Doing::Nothing => {
-                for (by, image) in self.serving() {
-                    for key in 0..self.protocol.keys {
+                // A protocol in which names keep their slots stamps nothing until they open.
+                let stamps = self.from.named.open || !self.broken(Broken::NameComesBackWithItsVersions);
+                for (by, image) in self.serving().filter(|_| stamps) {
+                    for key in self.keys() {
                         self.begin_read(client, by, image, key);
                     }
                 }
                 for (by, image) in self.judging() {
-                    if let Some(pair) = knows {
+                    if let Some(pair) = knows.filter(|pair| self.keys().contains(&pair.key)) {
                         self.write_with_tag(client, by, image, pair);
                     }
                     self.write_blindly(client, by);
@@ -193,7 +202,7 @@ impl<'r> Successors<'r> {
         if !self.protocol.unconditional {
             return;
         }
-        for key in 0..self.protocol.keys {
+        for key in self.keys() {
             self.begin_write(client, by, key, Reach::One, None);
             if self.protocol.also {
                 self.begin_write(client, by, key, Reach::Both, None);
@@ -206,6 +215,9 @@ impl<'r> Successors<'r> {
 
     /// R5: who waited is judged again, in the step that occupies.
     fn turn_comes(&mut self, client: usize, by: By, pair: Pair) {
+        if !self.from.named.open || !self.keys().contains(&pair.key) {
+            return;
+        }
         let image = self.from.image_of(by).expect("its process is there");
         let places = self.places(pair.key, Reach::One, true);
         if self.is_busy(image, &places) || !self.has_room() {

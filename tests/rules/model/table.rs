@@ -37,6 +37,7 @@ const CRASHES: Protocol = Protocol { crashes: true, ..BASE };
 const STOPS: Protocol = Protocol { stops: true, ..BASE };
 const BOTH_ENDS: Protocol = Protocol { stops: true, crashes: true, ..BASE };
 const HANDOVER: Protocol = Protocol { handover: true, ..BASE };
+const RENAMING: Protocol = Protocol { renaming: true, ..BASE };
 const LAG: Protocol = Protocol { lag: true, ..BASE };
 
 const fn broken(rule: &'static str, broken: Broken, protocol: Protocol, instead: &'static str) -> Mutation {
@@ -82,6 +83,11 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     broken("R12", Broken::SuccessorJudgesWhileTheOldOneHolds, HANDOVER, "the next process judges writes while the old one judges none any more, but still holds"),
     broken("R12", Broken::FloorDrawnAtTheStartOfTheHold, HANDOVER, "the next process draws its floor when it starts"),
     broken("R13", Broken::LaggingReadsStampedAsCurrent, LAG, "reads that may lag are stamped with the current number"),
+    broken("R14", Broken::NewNameJudgedAtOnce, RENAMING, "writes under a new name are judged at once"),
+    broken("R14", Broken::UnknownWritesNotWaitedFor, Protocol { unknown: true, ..RENAMING }, "writes under a new name are judged before those of unknown outcome under the old one are settled"),
+    broken("R14", Broken::TagsOfBeforeTheOpeningStayGood, RENAMING, "what was read under a new name before writes under it are judged stays good"),
+    broken("R14", Broken::NameComesBackWithItsVersions, RENAMING, "a name that comes back has the versions that it had"),
+    broken("R14", Broken::NamesOpenWithoutTheReadLag, Protocol { lag: true, ..RENAMING }, "writes under a new name are judged while reads may still lag behind those under the old one"),
 ];
 
 /// What no rule of a proxy can prevent: the same search, with the rules intact and the world worse than
@@ -102,7 +108,8 @@ const fn large(name: &'static str, protocol: Protocol) -> Configuration {
     Configuration { name, size: Size::Large, protocol }
 }
 
-pub(super) const ALL: &[&[Configuration]] = &[ONE_RESOURCE, TWO_RESOURCES, SEVERAL_AT_ONCE, RESTARTS, LAGS];
+pub(super) const ALL: &[&[Configuration]] =
+    &[ONE_RESOURCE, TWO_RESOURCES, SEVERAL_AT_ONCE, RESTARTS, LAGS, NAMES];
 
 const ALL_ON_ONE: Protocol = Protocol {
     unconditional: true,
@@ -178,4 +185,16 @@ pub(super) const LAGS: &[Configuration] = &[
     large("reads that lag, two resources, unknown outcomes, forgetting", Protocol { lag: true, unknown: true, ..FORGETTING }),
     large("reads that lag, a write to everything", Protocol { keys: 2, whole: true, ..LAG }),
     large("reads that lag, crashes and restarts, all that can happen to writes", Protocol { lag: true, ..RESTARTS_ALL }),
+];
+
+const RENAMING_ALL: Protocol =
+    Protocol { unknown: true, unconditional: true, waiting: true, forgetting: true, ..RENAMING };
+
+#[rustfmt::skip]
+pub(super) const NAMES: &[Configuration] = &[
+    small("names that change, all that can happen to writes", RENAMING_ALL),
+    small("names that change, crashes and restarts", Protocol { crashes: true, stops: true, unknown: true, ..RENAMING }),
+    small("names that change, reads that lag", Protocol { lag: true, unknown: true, ..RENAMING }),
+    large("names that change, three clients, crashes and restarts, all that can happen to writes", Protocol { clients: 3, crashes: true, stops: true, ..RENAMING_ALL }),
+    large("names that change, reads that lag, crashes and restarts, blind writes", Protocol { lag: true, unknown: true, unconditional: true, crashes: true, stops: true, ..RENAMING }),
 ];

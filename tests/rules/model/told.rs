@@ -43,6 +43,8 @@ pub(super) enum Event {
     Opens { floor: u8 },
     SuccessorStarts { floor: u8 },
     OldEnds,
+    Renamed,
+    NamesOpen,
 }
 
 impl Event {
@@ -86,7 +88,9 @@ impl Event {
             | Event::GoesOnFromTheFile
             | Event::Opens { .. }
             | Event::SuccessorStarts { .. }
-            | Event::OldEnds => None,
+            | Event::OldEnds
+            | Event::Renamed
+            | Event::NamesOpen => None,
         }
     }
 }
@@ -252,6 +256,10 @@ impl fmt::Display for Event {
             }
             Event::SuccessorStarts { floor } => {
                 write!(f, "a second process starts beside the old one, at version {floor}")
+            }
+            Event::Renamed => f.write_str("the configuration is changed, and the order has another name"),
+            Event::NamesOpen => {
+                f.write_str("writes under the name of before have ended: those under the new one are judged")
             }
             Event::OldEnds => f.write_str("the old process holds nothing any more, and ends"),
         }

@@ -99,7 +99,8 @@ impl Successors<'_> {
             self.lost = Some(event);
         }
         if let Some(content) = write.content {
-            for key in (0..KEYS).filter(|key| *key == target || write.changes(*key)) {
+            let beside = |key: &usize| !self.protocol.renaming && write.changes(*key);
+            for key in (0..KEYS).filter(|key| *key == target || beside(key)) {
                 if self.protocol.lag {
                     to.stale[key].get_or_insert(to.origin[key]);
                 }
@@ -265,13 +266,14 @@ impl Successors<'_> {
         to.lagging.remove(0);
         self.step(&mut to, By::Newest, Step::LagEnds(slot));
         let whole = self.from.restored[WHOLE].is_some_and(|mode| mode != HoldMode::Member);
-        for key in (0..KEYS).filter(|key| *key == slot || slot == WHOLE) {
+        for key in (0..KEYS).filter(|key| *key == self.content_of(slot) || slot == WHOLE) {
             // What was settled later lags longer, and so does what was applied and is not settled yet.
-            let lags = to.lagging.contains(&key)
-                || to.lagging.contains(&WHOLE)
+            let shows = |slot: usize| self.content_of(slot) == key || slot == WHOLE;
+            let changes = |write: &Write| self.content_of(write.key) == key || write.reach != Reach::One;
+            let lags = to.lagging.iter().any(|slot| shows(*slot))
                 || whole
-                || self.from.restored[key].is_some()
-                || self.from.writes().any(|write| write.fate == Fate::Applied && write.changes(key));
+                || (0..KEYS).any(|slot| shows(slot) && self.from.restored[slot].is_some())
+                || self.from.writes().any(|write| write.fate == Fate::Applied && changes(write));
             if !lags && !self.broken(Broken::LagsLongerThanTold) {
                 to.stale[key] = None;
             }

@@ -194,6 +194,11 @@ impl Client {
         self.reader.stream().write_all(bytes)
     }
 
+    /// Says which method the next answer is for, where bytes were sent as they are.
+    pub fn expect_answer_to(&mut self, method: &str) {
+        self.methods.push_back(method.to_owned());
+    }
+
     /// Sends a request.
     #[track_caller]
     pub fn request(&mut self, request: &RequestText) -> &mut Self {

@@ -16,7 +16,7 @@ mod proxy;
 
 use std::time::Duration;
 
-pub use client::{Answer, Client, Pending, RequestText, request};
+pub use client::{Answer, Client, Pending, RequestText, is_end, request};
 pub use message::{Framing, Message, Reader};
 pub use metrics::Metrics;
 pub use origin::{Exchange, Held, Origin, Seen, empty, with_body};

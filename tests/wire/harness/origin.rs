@@ -228,6 +228,16 @@ impl Origin {
         self.state().seen.clone()
     }
 
+    /// How many requests were seen.
+    pub fn seen_count(&self) -> usize {
+        self.state().seen.len()
+    }
+
+    /// What was seen after the first `n` requests.
+    pub fn seen_since(&self, n: usize) -> Vec<Seen> {
+        self.state().seen.get(n..).unwrap_or_default().to_vec()
+    }
+
     /// The requests with this method and target path that were seen.
     pub fn seen_to(&self, method: &str, path: &str) -> Vec<Seen> {
         self.seen().into_iter().filter(|s| s.method == method && path_of(&s.target) == path).collect()

@@ -1,0 +1,151 @@
+//! A write goes on in a task of its own, whatever becomes of its client, and what became of the write is
+//! told exactly once, also when nobody is left to hear of it.
+
+use std::sync::Arc;
+
+use http::{Method, Response};
+use tokio::sync::oneshot;
+
+use super::body::AnswerBody;
+use crate::decide::outcome::{UnknownCause, WriteOutcome};
+use crate::report::metrics::RouteMetrics;
+
+/// The end of a write that was admitted.
+pub struct Carried {
+    /// For its client: the answer, and how the request ended.
+    pub answered: (Response<AnswerBody>, &'static str),
+    /// What became of it; `None` if it was refused under the permit, before it was forwarded.
+    pub outcome: Option<WriteOutcome>,
+}
+
+/// Tells what became of a write. Dropped without a word, as by a panic or by the end of the runtime, it
+/// tells that the write was abandoned.
+pub struct Teller {
+    metrics: Arc<RouteMetrics>,
+    route: Arc<str>,
+    method: Method,
+    resource: String,
+    told: bool,
+}
+
+impl Teller {
+    /// For a write by this method to this resource.
+    pub fn new(metrics: Arc<RouteMetrics>, route: Arc<str>, method: Method, resource: String) -> Self {
+        Teller { metrics, route, method, resource, told: false }
+    }
+
+    /// Runs the write's work in a task of its own. The task goes on when the future that is given back
+    /// is dropped, as hyper does when a client leaves.
+    ///
+    /// `None` if the task ended without a word: its permit went down with it, which holds the write's
+    /// resources for the settle time.
+    pub async fn outlive<W>(self, work: W) -> Option<(Response<AnswerBody>, &'static str)>
+    where
+        W: Future<Output = Carried> + Send + 'static,
+    {
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(async move {
+            let mut teller = self;
+            let Carried { answered, outcome } = work.await;
+            teller.tell(outcome);
+            if let Err((unheard, _)) = tell.send(answered) {
+                teller.tell_unheard(unheard.status().as_u16(), outcome);
+            }
+        });
+        told.await.ok()
+    }
+
+    fn tell(&mut self, outcome: Option<WriteOutcome>) {
+        self.told = true;
+        if let Some(outcome) = outcome {
+            self.metrics.write_settled(outcome);
+        }
+    }
+
+    /// The access log has 499 for this request, which says nothing of the write.
+    fn tell_unheard(&self, status: u16, outcome: Option<WriteOutcome>) {
+        tracing::info!(
+            target: "ifmatch::write",
+            route = &*self.route,
+            method = self.method.as_str(),
+            resource = self.resource,
+            status,
+            outcome = outcome.map_or("refused", WriteOutcome::name),
+            cause = outcome.and_then(WriteOutcome::unknown_cause).map(UnknownCause::name),
+            "a write ended after its client had left"
+        );
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        if !self.told {
+            self.tell(Some(WriteOutcome::Unknown(UnknownCause::Abandoned)));
+            tracing::error!(
+                route = &*self.route,
+                method = self.method.as_str(),
+                resource = self.resource,
+                "the task that forwarded a write ended without a word"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::metrics::Metrics;
+
+    fn teller(metrics: &Metrics) -> Teller {
+        let route: Arc<str> = "item".into();
+        Teller::new(Arc::new(metrics.route(&route)), route, Method::PUT, "/items/1".to_owned())
+    }
+
+    fn counted(metrics: &Metrics, series: &str) -> bool {
+        let text = String::from_utf8(metrics.exposition().expect("metrics")).expect("text");
+        text.lines().any(|line| line == series)
+    }
+
+    const ABANDONED: &str = "ifmatch_unknown_outcomes_total{cause=\"abandoned\",route=\"item\"} 1";
+
+    // A panic cannot be provoked over the wire; this is the very task that a write runs in.
+    #[tokio::test]
+    async fn a_write_whose_task_panics_counts_as_abandoned_and_its_client_hears_nothing_of_it() {
+        let metrics = Metrics::new().expect("metrics");
+        let answered = teller(&metrics).outlive(async { panic!("a bug of ours") }).await;
+        assert!(answered.is_none());
+        assert!(counted(&metrics, ABANDONED));
+        assert!(counted(&metrics, "ifmatch_writes_settled_total{outcome=\"unknown\",route=\"item\"} 1"));
+    }
+
+    #[tokio::test]
+    async fn a_write_whose_task_panics_after_its_client_has_left_counts_as_abandoned_all_the_same() {
+        let metrics = Metrics::new().expect("metrics");
+        let (go, gone) = oneshot::channel::<()>();
+        let (over, is_over) = oneshot::channel::<()>();
+        let work = async move {
+            let _told_at_the_end = over;
+            gone.await.expect("the test says so");
+            panic!("a bug of ours")
+        };
+        let mut waiting = Box::pin(teller(&metrics).outlive(work));
+        assert!(is_pending(waiting.as_mut()).await);
+        drop(waiting);
+        go.send(()).expect("the task goes on");
+        assert!(is_over.await.is_err(), "dropped by the panic, and the teller in the same poll");
+        assert!(counted(&metrics, ABANDONED));
+    }
+
+    async fn is_pending<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
+        std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx).is_pending())).await
+    }
+
+    #[tokio::test]
+    async fn a_write_that_was_refused_under_its_permit_is_not_counted_as_settled() {
+        let metrics = Metrics::new().expect("metrics");
+        let refused =
+            async { Carried { answered: (Response::new(AnswerBody::fixed("")), "refused"), outcome: None } };
+        assert!(teller(&metrics).outlive(refused).await.is_some());
+        assert!(counted(&metrics, "ifmatch_writes_settled_total{outcome=\"unknown\",route=\"item\"} 0"));
+    }
+}
