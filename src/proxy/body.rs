@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
@@ -279,14 +280,22 @@ pub struct OriginBody {
     lease: Option<Lease>,
     request: Arc<BodyProgress>,
     silence: Silence,
+    tag_stays: bool,
 }
 
 impl OriginBody {
     /// An answer's body, the connection that it comes over, and how far the request's body has got.
     pub fn new(incoming: Incoming, lease: Lease, request: Arc<BodyProgress>, silence: Duration) -> Self {
-        let mut body = OriginBody { incoming, lease: Some(lease), request, silence: Silence::new(silence) };
+        let silence = Silence::new(silence);
+        let mut body = OriginBody { incoming, lease: Some(lease), request, silence, tag_stays: false };
         body.put_back_at_end();
         body
+    }
+
+    /// Leaves an `ETag` behind that comes as a trailer field (RFC 9110 section 8.8.3).
+    pub fn without_tag(mut self) -> Self {
+        self.tag_stays = true;
+        self
     }
 
     fn put_back_at_end(&mut self) {
@@ -341,6 +350,15 @@ impl OriginBody {
             Poll::Ready(Some(Ok(frame))) => {
                 self.silence.heard();
                 self.put_back_at_end();
+                let frame = match frame.into_trailers() {
+                    Ok(mut trailers) => {
+                        if self.tag_stays {
+                            trailers.remove(header::ETAG);
+                        }
+                        Frame::trailers(trailers)
+                    }
+                    Err(data) => data,
+                };
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(None) => {
