@@ -130,7 +130,7 @@ fn unheard(ask: &Ask, end: WriteEnd, claim: &Claim) -> Refusal {
         return refusal;
     }
     let names_a_state = claim.condition.any_of.is_some();
-    say::outcome_unknown(refusal.kind, ask.gateway.ledger.settle_time(), names_a_state)
+    say::settles_in(refusal, ask.gateway.ledger.settle_time(), names_a_state)
 }
 
 /// Asks the origin what the preconditions want to know, under the permit, and judges it.
