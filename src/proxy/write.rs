@@ -154,7 +154,7 @@ async fn settle_answered(
     if ended == WriteOutcome::Applied {
         // An origin may answer before it has read the whole body: it can still be applying it.
         let progress = answer.body().request_progress();
-        let over = progress.over(&ask.bounds.hits).await;
+        let over = progress.over().await;
         if over.is_err() || !progress.is_sent() {
             ended = outcome(WriteEnd::RequestIncomplete, ask.policy());
         }
