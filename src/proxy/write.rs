@@ -163,7 +163,7 @@ async fn settle_answered(
     let mut ended = outcome(WriteEnd::Answered(status), ask.policy());
     if ended == WriteOutcome::Applied {
         // An origin may answer before it has read the whole body: it can still be applying it.
-        let over = answer.body().request_progress().over(&ask.bounds.hits).await;
+        let over = answer.body().request_progress().over().await;
         if over.is_err() || !answer.body().request_is_sent() {
             ended = outcome(WriteEnd::RequestIncomplete, ask.policy());
         }
