@@ -126,14 +126,12 @@ impl TargetPath {
 
     /// The path with a route's folds applied: the name of the resource where the route gives no other.
     pub fn folded(&self, fold: Fold) -> String {
-        let kept: Vec<&str> = if fold.dot_segments && fold.empty_segments {
-            self.spelled_segments().collect()
-        } else {
-            let drop = |s: &str| (fold.dot_segments && s == ".") || (fold.empty_segments && s.is_empty());
-            self.spelled.iter().map(String::as_str).filter(|s| !drop(s)).collect()
-        };
+        let kept = self.kept(fold);
         let mut path = fold_all(&kept, fold).fold(String::new(), |path, segment| path + "/" + &segment);
-        let slashed = self.spelled.len() > 1 && self.spelled.last().is_some_and(String::is_empty);
+        let last = self.spelled.last().map_or("", String::as_str);
+        // A dot segment at the end leaves the slash before it (RFC 3986 section 5.2.4).
+        let dotted = fold.dot_segments && matches!(without_parameters(last), "." | "..");
+        let slashed = dotted || (self.spelled.len() > 1 && last.is_empty());
         if path.is_empty() || (slashed && !fold.trailing_slash && !path.ends_with('/')) {
             path.push('/');
         }
@@ -141,6 +139,24 @@ impl TargetPath {
             path.truncate(path.trim_end_matches('/').len().max(1));
         }
         path
+    }
+
+    /// The spelled segments that count under a route's folds.
+    fn kept(&self, fold: Fold) -> Vec<&str> {
+        if fold.dot_segments && fold.empty_segments {
+            return self.spelled_segments().collect();
+        }
+        let mut kept = Vec::with_capacity(self.spelled.len());
+        for segment in self.spelled.iter().map(String::as_str) {
+            match without_parameters(segment) {
+                "." if fold.dot_segments => {}
+                ".." if fold.dot_segments => drop(kept.pop()),
+                "" if fold.empty_segments => {}
+                _ => kept.push(segment),
+            }
+        }
+        kept.retain(|segment| !fold.empty_segments || !fold_segment(segment, fold, false).is_empty());
+        kept
     }
 
     /// The segments that routes are matched on, as a route's folds leave them; in the same order and

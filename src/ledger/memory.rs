@@ -3,8 +3,8 @@
 mod restart;
 
 use std::hash::Hasher;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -12,7 +12,7 @@ use siphasher::sip::SipHasher13;
 use tokio::time::Instant;
 
 pub use super::begin::{BeginWrite, Begun, NotBegun, Place};
-use super::names::{Epoch, Names, NamesInForce};
+use super::names::{Epoch, Names, NamesInForce, SavedNames};
 use super::permit::WritePermit;
 use super::protocol::{BegunAt, Busy, Ending, Millis, NoRoom, Owed, SavedHold, Slots};
 use super::waiting::Waiting;
@@ -57,6 +57,8 @@ pub struct MemoryLedger {
     /// 1 until all of that is settled.
     restored_under_way: Arc<AtomicUsize>,
     names: Names,
+    /// Those that the next process gets: the ones of the moment at which this ledger was closed.
+    names_at_close: OnceLock<SavedNames>,
 }
 
 /// Secret keys of the hashes, so that nobody can aim a name at another resource's slot.
@@ -105,6 +107,7 @@ impl MemoryLedger {
             restored: Mutex::default(),
             restored_under_way: Arc::default(),
             names: Names::new(),
+            names_at_close: OnceLock::new(),
         }
     }
 
@@ -180,16 +183,17 @@ impl MemoryLedger {
         let _opened = self.open_in();
         let look = |key| {
             let slots = self.shard(key).lock();
-            if lag.is_zero() { slots.observe(key) } else { slots.observe_lagging(key, self.now()) }
+            let older = if lag.is_zero() { None } else { slots.lagging(key, self.now()) };
+            (slots.observe(key), older)
         };
-        let stamp = look(key);
-        match whole.map(look) {
-            None => stamp,
-            Some(of_all) => ReadStamp {
-                version: stamp.version.max(of_all.version),
-                at_rest: stamp.at_rest && of_all.at_rest,
-            },
+        let (mut stamp, mut older) = look(key);
+        if let Some((of_all, all_older)) = whole.map(look) {
+            stamp.version = stamp.version.max(of_all.version);
+            stamp.at_rest &= of_all.at_rest;
+            // The smaller one: a number that a forgotten entry has lifted is no older one.
+            older = older.into_iter().chain(all_older).min();
         }
+        older.map_or(stamp, |version| ReadStamp { version, at_rest: false })
     }
 
     /// Whether writes are judged already (rule R10).

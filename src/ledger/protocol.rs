@@ -151,12 +151,9 @@ impl Slots {
         ReadStamp { version: self.version(key), at_rest: !changing }
     }
 
-    /// R13: the same where the origin's reads may lag behind its writes.
-    pub fn observe_lagging(&self, key: ResourceKey, now: Millis) -> ReadStamp {
-        match self.lagging.get(&key) {
-            Some((older, until)) if now < *until => ReadStamp { version: *older, at_rest: false },
-            Some(_) | None => self.observe(key),
-        }
+    /// R13: what a read gets instead, where the origin may still show what was there before a change.
+    pub fn lagging(&self, key: ResourceKey, now: Millis) -> Option<Version> {
+        self.lagging.get(&key).filter(|(_, until)| now < *until).map(|(older, _)| *older)
     }
 
     /// When the first write that may have changed the resource began, as far as one was seen; for a
@@ -293,9 +290,13 @@ impl Slots {
         self.floor
     }
 
-    /// R10: lifts every resource that has no entry to `floor`, a number drawn in this very step.
+    /// R10: lifts every resource to `floor`, a number drawn in this very step. One that has an entry
+    /// already got it by a change that nobody judged; what was read since may be as old as any.
     pub fn raise_floor(&mut self, floor: Version) {
         self.floor = self.floor.max(floor);
+        for entry in &mut self.entries {
+            entry.version = floor.max(entry.version);
+        }
     }
 
     /// How many writes occupy the resource.

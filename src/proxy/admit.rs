@@ -84,7 +84,7 @@ pub async fn admit(
     };
     let write = BeginWrite {
         target: Place { key: named.key, mode: claim.hold },
-        whole: changes::whole_place(ask),
+        whole: changes::whole_place(ask, claim.hold),
         others,
         condition: claim.condition.clone(),
         read_lag: ask.route.route.upstream.read_lag,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::header;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -28,6 +29,7 @@ pub struct OriginBody {
     clock: Clock,
     hits: LimitsHit,
     broken: Option<BodyError>,
+    tag_stays: bool,
 }
 
 impl OriginBody {
@@ -41,9 +43,16 @@ impl OriginBody {
             clock: Clock::default(),
             hits: bounds.hits.clone(),
             broken: None,
+            tag_stays: false,
         };
         body.put_back_at_end();
         body
+    }
+
+    /// Leaves an `ETag` behind that comes as a trailer field (RFC 9110 section 8.8.3).
+    pub fn without_tag(mut self) -> Self {
+        self.tag_stays = true;
+        self
     }
 
     fn put_back_at_end(&mut self) {
@@ -112,6 +121,15 @@ impl OriginBody {
             Poll::Ready(Some(Ok(frame))) => {
                 self.clock.heard();
                 self.put_back_at_end();
+                let frame = match frame.into_trailers() {
+                    Ok(mut trailers) => {
+                        if self.tag_stays {
+                            trailers.remove(header::ETAG);
+                        }
+                        Frame::trailers(trailers)
+                    }
+                    Err(data) => data,
+                };
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(None) => {

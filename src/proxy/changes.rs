@@ -19,10 +19,11 @@ use crate::ledger::memory::Place;
 use crate::ledger::permit::WritePermit;
 
 /// The place of the upstream as a whole, where some route changes all of it: such a write takes it for
-/// itself, every other one takes part in it.
-pub fn whole_place(ask: &Ask) -> Option<Place> {
+/// itself, every other one takes part in it. `hold` is how it occupies its own resource: whose author saw that
+/// must not meet another write to everything either, for it changes that resource too.
+pub fn whole_place(ask: &Ask, hold: HoldMode) -> Option<Place> {
     let changes_all = ask.policy().also_changes == AlsoChanges::WholeUpstream;
-    let mode = if changes_all { HoldMode::Shared } else { HoldMode::Member };
+    let mode = if changes_all { hold } else { HoldMode::Member };
     ask.route.whole.map(|key| Place { key, mode })
 }
 

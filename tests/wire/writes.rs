@@ -493,6 +493,32 @@ fn writes_to_two_items_of_one_list_pass_beside_each_other() {
     writing.answer().expect(204);
 }
 
+// Two writes that change everything took the upstream in the shared mode of writes that claim nothing, also
+// where their authors had seen their resources: each could change, unseen, what the other one had judged.
+#[test]
+fn two_writes_that_change_everything_do_not_pass_beside_each_other_where_one_saw_a_state() {
+    let origin = Origin::start();
+    let config = r#"
+[[routes]]
+name = "files"
+path = "/{*rest}"
+upstream = "origin"
+also_changes = ["*"]
+"#;
+    let proxy = Proxy::in_front_of(&origin, config);
+    origin.store("/docs", "a folder");
+    origin.store("/docs/a", "one");
+    let (folder, file) = (proxy.tag("/docs"), proxy.tag("/docs/a"));
+    let held = origin.hold("DELETE", "/docs");
+    let deleting = proxy.begin(&request("DELETE", "/docs").field("If-Match", &folder));
+    held.arrived();
+    proxy.put("/docs/a", &file, "x").expect_refusal(409, "write-in-flight");
+    proxy.ask(&request("POST", "/import").body("y")).expect_refusal(409, "write-in-flight");
+    held.release();
+    deleting.answer().expect(204);
+    proxy.put("/docs/a", &file, "x").expect_refusal(412, "precondition-failed");
+}
+
 #[test]
 fn a_write_that_changes_everything_excludes_and_outdates_everything() {
     let (origin, proxy) = shop();

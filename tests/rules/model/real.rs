@@ -86,7 +86,7 @@ impl Real {
             }
             View {
                 version: keys.map(|key| number(slots.version(key))),
-                stamp: keys.map(|key| number(slots.observe_lagging(key, NOW).version)),
+                stamp: keys.map(|key| number(slots.lagging(key, NOW).unwrap_or(slots.observe(key).version))),
                 busy: keys.map(|key| MODES.map(|mode| slots.busy(key, mode).is_some())),
             }
         })
@@ -191,7 +191,7 @@ fn build(image: &Image) -> Slots {
             slots.end(key(slot), changed(*version, Lag::None));
         }
     }
-    slots.raise_floor(Version(image.floor.into()));
+    slots.restore_floor(Version(image.floor.into()), BegunAt::default());
     for (slot, hold) in image.holds.iter().enumerate() {
         let Some(hold) = hold else { continue };
         for _ in 0..hold.holders {
