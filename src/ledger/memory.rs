@@ -3,8 +3,8 @@
 mod restart;
 
 use std::hash::Hasher;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -12,7 +12,7 @@ use siphasher::sip::SipHasher13;
 use tokio::time::Instant;
 
 pub use super::begin::{BeginWrite, Begun, NotBegun, Place};
-use super::names::{Epoch, Names, NamesInForce};
+use super::names::{Epoch, Names, NamesInForce, SavedNames};
 use super::permit::WritePermit;
 use super::protocol::{BegunAt, Busy, Ending, Millis, NoRoom, Owed, SavedHold, Slots};
 use super::waiting::Waiting;
@@ -57,6 +57,8 @@ pub struct MemoryLedger {
     /// 1 until all of that is settled.
     restored_under_way: Arc<AtomicUsize>,
     names: Names,
+    /// Those that the next process gets: the ones of the moment at which this ledger was closed.
+    names_at_close: OnceLock<SavedNames>,
 }
 
 /// Secret keys of the hashes, so that nobody can aim a name at another resource's slot.
@@ -105,6 +107,7 @@ impl MemoryLedger {
             restored: Mutex::default(),
             restored_under_way: Arc::default(),
             names: Names::new(),
+            names_at_close: OnceLock::new(),
         }
     }
 

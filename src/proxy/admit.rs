@@ -142,11 +142,8 @@ async fn begin(ask: &Ask, write: &BeginWrite, patience: Patience) -> Result<Begu
         return tried;
     };
     let deadline = tokio::time::Instant::now() + at_most;
-    let (deadline, limit) = if deadline < ask.bounds.until {
-        (deadline, Limit::WaitTime)
-    } else {
-        (ask.bounds.until, Limit::RequestTime)
-    };
+    let by_the_route = deadline < ask.bounds.total.at();
+    let deadline = deadline.min(ask.bounds.total.at());
     let (mut waits, mut place) = (None, None::<Waiter<'_>>);
     // Whoever waited is judged again (rule R5); it may then be another of its places that is occupied.
     while let Err(NotBegun::Occupied { key, .. }) = tried {
@@ -168,7 +165,11 @@ async fn begin(ask: &Ask, write: &BeginWrite, patience: Patience) -> Result<Begu
         tried = ledger.begin(write).await;
         let still_here = matches!(tried, Err(NotBegun::Occupied { key: now, .. }) if now == key);
         if still_here && tokio::time::timeout_at(deadline, woken).await.is_err() {
-            ask.bounds.hits.hit(limit);
+            if by_the_route {
+                ask.bounds.hits.hit(Limit::WaitTime);
+            } else {
+                ask.bounds.total.hit();
+            }
             return tried;
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::header;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -14,7 +15,6 @@ use super::noted::Noted;
 use super::origin::pool::Lease;
 use super::outgoing::BodyProgress;
 use super::patience::{Bounds, Clock, Patience};
-use crate::report::limits_hit::LimitsHit;
 
 /// What a body ends with when it does not end well.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -26,8 +26,8 @@ pub struct OriginBody {
     request: Arc<BodyProgress>,
     patience: Patience,
     clock: Clock,
-    hits: LimitsHit,
     broken: Option<BodyError>,
+    tag_stays: bool,
 }
 
 impl OriginBody {
@@ -39,11 +39,17 @@ impl OriginBody {
             request,
             patience: bounds.of_the_answer(),
             clock: Clock::default(),
-            hits: bounds.hits.clone(),
             broken: None,
+            tag_stays: false,
         };
         body.put_back_at_end();
         body
+    }
+
+    /// Leaves an `ETag` behind that comes as a trailer field (RFC 9110 section 8.8.3).
+    pub fn without_tag(mut self) -> Self {
+        self.tag_stays = true;
+        self
     }
 
     fn put_back_at_end(&mut self) {
@@ -112,6 +118,15 @@ impl OriginBody {
             Poll::Ready(Some(Ok(frame))) => {
                 self.clock.heard();
                 self.put_back_at_end();
+                let frame = match frame.into_trailers() {
+                    Ok(mut trailers) => {
+                        if self.tag_stays {
+                            trailers.remove(header::ETAG);
+                        }
+                        Frame::trailers(trailers)
+                    }
+                    Err(data) => data,
+                };
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(None) => {
@@ -127,7 +142,6 @@ impl OriginBody {
             }
             Poll::Pending => {
                 let limit = ready!(self.clock.poll_out(&self.patience, cx));
-                self.hits.hit(limit);
                 Poll::Ready(Some(Err(format!("the origin took too long: {}", limit.key()).into())))
             }
         }

@@ -176,6 +176,7 @@ pub fn to_answer(ask: &Ask, answer: Response<OriginBody>, without: &[HeaderName]
     let upgraded = parts.status == StatusCode::SWITCHING_PROTOCOLS;
     parts.headers = to_client(&parts.headers, parts.version, without, upgraded, &ask.live.server);
     parts.version = Version::HTTP_11;
+    let body = if without.contains(&header::ETAG) { body.without_tag() } else { body };
     Response::from_parts(parts, AnswerBody::origin(body))
 }
 

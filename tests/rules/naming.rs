@@ -242,3 +242,21 @@ fn what_had_not_opened_before_a_restart_is_affected_by_it() {
     assert!(!second.rename(naming("x")).is_empty());
     assert_ne!(second.key(&second.names().in_force(), "u", &name("/a/1")), waiting);
 }
+
+/// A stop closes the ledger, then drops the tasks that saw to the writes under way, and then writes the
+/// state down. What they counted has not ended by that.
+#[test]
+fn writes_that_a_stop_cuts_off_do_not_open_the_names_that_wait_for_them() {
+    let first = ledger();
+    first.rename(naming(""));
+    let cut_off = first.names().begin("u");
+    first.rename(naming("x"));
+    assert!(first.close().is_some());
+    drop(cut_off);
+    let mut bytes = Vec::new();
+    first.close().expect("it judged").write_to(&mut bytes).expect("memory");
+    let limits = LedgerLimits { max_resources: 8, settle: Duration::ZERO, start_hold: Duration::ZERO };
+    let reader = Reader::open(&bytes[..], bytes.len() as u64).expect("whole");
+    let second = MemoryLedger::restore(limits, reader).expect("whole");
+    assert!(!second.rename(naming("x")).is_empty(), "they wait in the next process");
+}

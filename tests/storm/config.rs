@@ -6,6 +6,7 @@ use std::path::Path;
 use std::{fs, io};
 
 use crate::plan::{DRAIN, Guard, RESPONSE_TIMEOUT, SETTLE};
+use crate::record::LIST;
 
 /// What a reload can change.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,11 +40,14 @@ pub fn text(guard: Guard, origin_port: u16, folder: &Path, max_resources: u32, l
     };
     let renamed = if look.renamed { "resource = \"item:{id}\"\n" } else { "" };
     let waits = format!("overlap = \"wait\"\nwait_timeout = \"{}\"\nmax_waiters = 4\n", millis(SETTLE / 2));
+    let also = format!("also_changes = [\"/{}/{}\"]\n", LIST.0, LIST.1);
     for (name, extra) in [
         ("items", renamed),
         ("waits", waits.as_str()),
         ("overlaps", "unconditional = \"overlap\"\n"),
         ("allows", "unconditional = \"allow\"\n"),
+        ("members", also.as_str()),
+        (LIST.0, ""),
     ] {
         // Writing to a text does not fail.
         let _ = write!(

@@ -122,7 +122,7 @@ impl Peer {
         }
     }
 
-    /// Some bytes of what comes, at most `length`.
+    /// Waits until so many bytes of what comes are there.
     pub fn some(&mut self, length: usize) -> Result<(), Trouble> {
         while self.buffer.len() < length {
             if !self.more()? {

@@ -24,6 +24,16 @@ impl WriteId {
     }
 }
 
+/// The one list: it shows every member, so each write to a member changes it.
+pub const LIST: (&str, u32) = ("lists", 7);
+
+/// What holds other content after a write: its resource, and the list if that is a member.
+pub fn changed_by(resource: &str, kind: Kind, id: WriteId) -> impl Iterator<Item = (String, WriteId)> {
+    let left = if kind == Kind::Delete { ABSENT } else { id };
+    let list = resource.starts_with("members/").then(|| (format!("{}/{}", LIST.0, LIST.1), id));
+    std::iter::once((resource.to_owned(), left)).chain(list)
+}
+
 /// What a write is, as its author means it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {

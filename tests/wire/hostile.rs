@@ -68,8 +68,10 @@ fn no_hostile_bytes_get_past_the_guard_or_upset_it() {
     let mut proxy = Proxy::in_front_of(&origin, CONFIG);
     let pid = proxy.pid();
     let wall = Wall { origin: &origin, proxy: &proxy, stale: stale_tag(&proxy) };
-    let chosen = rows.iter().filter(|row| row.name.contains(&wanted) || row.place.contains(&wanted));
-    let failed: Vec<String> = chosen.filter_map(|row| wall.try_row(row)).collect();
+    let chosen: Vec<&Row> =
+        rows.iter().filter(|row| row.name.contains(&wanted) || row.place.contains(&wanted)).collect();
+    assert!(!chosen.is_empty(), "no row's name or place holds {wanted:?}");
+    let failed: Vec<String> = chosen.into_iter().filter_map(|row| wall.try_row(row)).collect();
     let errors: Vec<String> = proxy
         .log()
         .into_iter()
@@ -194,10 +196,10 @@ const PROOF: &str = "/still/open";
 impl Attempt {
     fn take(&mut self, step: &Step, tags: &Tags<'_>) {
         match step {
-            // The proxy may have closed the connection already; the row's answers tell.
+            // The proxy may have closed the connection already; the row's next step tells.
             Step::Send(text) => drop(self.client.try_send(&bytes(text, tags))),
             Step::Answer(expected) => self.hear(expected),
-            Step::Finish => self.client.finish(),
+            Step::Finish => drop(self.client.try_finish()),
             Step::Then(End::Left) => {}
             Step::Then(End::Closed) => match self.client.read_raw(400) {
                 Err(error) if is_end(&error) => {}

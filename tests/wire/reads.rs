@@ -431,3 +431,21 @@ fn what_the_origin_calls_another_state_is_not_answered_304() {
     origin.answer_once("GET", "/items/1", dated(MODIFIED));
     proxy.ask(&get().if_none_match(&moved)).expect(304);
 }
+
+/// The only tags on a managed route are ours, wherever they come in an answer.
+#[test]
+fn an_origins_tag_in_a_trailer_stays_behind() {
+    for (lines, passes) in [("", false), ("mode = \"off\"", true)] {
+        let (origin, proxy) = items_with(lines);
+        let chunks = "3\r\nabc\r\n0\r\nETag: \"own\"\r\nX-Sum: 6\r\n\r\n";
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: ETag, X-Sum\r\n\r\n";
+        for method in ["GET", "POST"] {
+            origin.answer_once(method, "/items/1", format!("{head}{chunks}"));
+            let asked = request(method, "/items/1").field("TE", "trailers").field("Connection", "TE");
+            let answer = proxy.ask(&asked).expect(200);
+            let names: Vec<_> = answer.trailers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+            let expected = if passes { vec!["etag", "x-sum"] } else { vec!["x-sum"] };
+            assert_eq!(names, expected, "{answer}");
+        }
+    }
+}

@@ -35,6 +35,8 @@ impl MemoryLedger {
     pub fn close(&self) -> Option<Closed<'_>> {
         let opened = self.open_in().is_none();
         let all: Vec<_> = self.shards.iter().map(|shard| shard.lock()).collect();
+        // R14: what ends from here on ends because the process does. It has not ended at the origin.
+        self.names_at_close.get_or_init(|| self.names.saved());
         self.closed.store(true, Ordering::Release);
         drop(all);
         opened.then_some(Closed(self))
@@ -157,7 +159,7 @@ impl Closed<'_> {
             hash_keys: (one, other),
             sequence: ledger.sequence.load(Ordering::Acquire),
             floors: all.iter().map(|slots| (slots.floor(), slots.floor_begun())).collect(),
-            names: ledger.names.saved(),
+            names: ledger.names_at_close.get_or_init(|| ledger.names.saved()).clone(),
             holds: holds.len() as u64,
             lags: lags.len() as u64,
             entries: resources as u64,

@@ -86,7 +86,7 @@ impl Real {
             }
             View {
                 version: keys.map(|key| number(slots.version(key))),
-                stamp: keys.map(|key| number(slots.lagging(key, NOW).unwrap_or(slots.version(key)))),
+                stamp: keys.map(|key| number(slots.lagging(key, NOW).unwrap_or(slots.observe(key).version))),
                 busy: keys.map(|key| MODES.map(|mode| slots.busy(key, mode).is_some())),
             }
         })

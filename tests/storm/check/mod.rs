@@ -13,7 +13,7 @@ use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 
 use crate::origin::store::log_file;
-use crate::record::{ABSENT, Applied, Kind, Record, WriteId};
+use crate::record::{ABSENT, Applied, Kind, Record, WriteId, changed_by};
 
 pub use story::tell;
 
@@ -123,8 +123,7 @@ impl Checker {
                 "write {id} says that it replaced {replaced} in {resource}, which held {known}"
             ));
         }
-        let left = if applied.kind == Kind::Delete { ABSENT } else { applied.id };
-        self.contents.insert(applied.resource.clone(), left);
+        self.contents.extend(changed_by(&applied.resource, applied.kind, applied.id));
         if applied.kind.claims() && !applied.claim.0.contains(&applied.replaced) {
             self.suspects.push(Loss(applied));
         }

@@ -78,6 +78,16 @@ fn a_deletion_of_what_was_not_seen_is_found_and_so_is_a_write_to_what_was_delete
 }
 
 #[test]
+fn a_list_is_changed_by_every_write_to_a_member() {
+    let log = "applied lists/7 a1 0 0 create 1
+               applied members/5 b1 0 0 create 2
+               applied lists/7 c1 b1 a1 put 3
+               applied members/5 d1 b1 b1 delete 4
+               applied lists/7 e1 d1 d1 put 5";
+    assert_eq!(lost(log), [WriteId(0xc1)]);
+}
+
+#[test]
 fn another_resource_is_another_story() {
     let log = "applied items/1 a1 0 0 create 1
                applied items/2 b1 0 0 create 2

@@ -151,7 +151,7 @@ impl Client {
         self.try_dead_tag();
         let resources = self.field.shared;
         // Half of it on a few resources, so that clients do meet.
-        let most = if self.chance.random_bool(0.5) { resources.min(6) } else { resources };
+        let most = if self.chance.random_bool(0.5) { resources.min(7) } else { resources };
         let at = self.chance.random_range(0..most);
         let open = self.field.resources.get(at).is_some_and(|resource| resource.open);
         let went = match self.chance.random_range(0..100) {

@@ -3,6 +3,8 @@
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use crate::record::LIST;
+
 /// A resource as the storm knows it.
 #[derive(Clone, Debug)]
 pub struct Resource {
@@ -17,6 +19,8 @@ impl Resource {
     /// Resource `index` of a storm: half of them strictly guarded, the others with the route's other ways.
     pub fn nth(index: u32) -> Self {
         let (family, open) = match index % 8 {
+            _ if index + 1 == LIST.1 => (LIST.0, false),
+            4 => ("members", false),
             1 | 7 => ("waits", false),
             3 => ("overlaps", true),
             5 => ("allows", true),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::plan::{APPLIES_WITHIN, OUTSIDE_AFTER, SETTLE};
-use crate::record::{ABSENT, Applied, Claim, Kind, Record, WriteId, now};
+use crate::record::{ABSENT, Applied, Claim, Kind, Record, WriteId, changed_by, now};
 
 /// The file of one life of the origin.
 pub fn log_file(folder: &Path, life: u32) -> PathBuf {
@@ -79,8 +79,7 @@ impl Store {
             return Ok(Done::NothingToDelete);
         }
         let Write { resource, id, claim, kind } = write.clone();
-        let record =
-            Record::Applied(Applied { resource: resource.clone(), id, replaced, claim, kind, at: now() });
+        let record = Record::Applied(Applied { resource, id, replaced, claim, kind, at: now() });
         if had.elapsed() > APPLIES_WITHIN {
             return Ok(Done::TooLate);
         }
@@ -88,7 +87,7 @@ impl Store {
         if had.elapsed() > OUTSIDE_AFTER || self.pulse.has_stood_still() {
             self.note(&Record::Outside { id })?;
         }
-        contents.insert(resource, if kind == Kind::Delete { ABSENT } else { id });
+        contents.extend(changed_by(&write.resource, kind, id));
         Ok(match (kind, replaced) {
             (Kind::Delete, _) => Done::Deleted,
             (Kind::Put | Kind::Create | Kind::Post | Kind::Blind, ABSENT) => Done::Created,
@@ -103,7 +102,7 @@ fn replay(log: &str) -> io::Result<BTreeMap<String, WriteId>> {
         match Record::parse(line) {
             Some(Record::Found { resource, content }) => drop(contents.insert(resource, content)),
             Some(Record::Applied(Applied { resource, id, kind, .. })) => {
-                contents.insert(resource, if kind == Kind::Delete { ABSENT } else { id });
+                contents.extend(changed_by(&resource, kind, id));
             }
             Some(
                 Record::Received { .. }

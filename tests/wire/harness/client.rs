@@ -327,7 +327,15 @@ impl Client {
 
     /// Closes the sending side.
     pub fn finish(&mut self) {
-        self.stream_ref().shutdown(Shutdown::Write).expect("an open connection");
+        self.try_finish().expect("an open connection");
+    }
+
+    /// Like [`Client::finish`], where the proxy may have closed the connection already.
+    ///
+    /// # Errors
+    /// If it has.
+    pub fn try_finish(&mut self) -> io::Result<()> {
+        self.stream_ref().shutdown(Shutdown::Write)
     }
 
     /// Leaves with FIN: the connection is closed both ways.
