@@ -155,7 +155,12 @@ impl TargetPath {
                 _ => kept.push(segment),
             }
         }
-        kept.retain(|segment| !fold.empty_segments || !fold_segment(segment, fold, false).is_empty());
+        let is_empty = |segment: &&str| fold_segment(segment, fold, false).is_empty();
+        kept.retain(|segment| !fold.empty_segments || !is_empty(segment));
+        // Or what stands before the slash would not be the last segment, whose format suffix is folded.
+        while fold.trailing_slash && kept.last().is_some_and(is_empty) {
+            kept.pop();
+        }
         kept
     }
 

@@ -334,6 +334,9 @@ fn a_fold_that_is_off_turns_no_other_one_off() {
     assert_eq!(named(empty_off, "/a/./b/x/.."), "/a/b");
     assert_eq!(named(empty_off, "/a//x/..;v=1/b"), "/a//b");
     assert_eq!(named(Fold { dot_segments: false, ..on }, "/.../a//b"), "/a/b");
+    // The empty segment behind the slash was taken for the last one.
+    assert_eq!(named(empty_off, "/a.json/"), "/a");
+    assert_eq!(named(empty_off, "/a.json//..."), "/a");
 }
 
 // Where a slash at the end tells two resources apart, `/a/.` and `/a/x/..` are `/a/` (RFC 3986 section

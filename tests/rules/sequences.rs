@@ -32,9 +32,13 @@ fn condition() -> impl Strategy<Value = Condition> {
 }
 
 fn begin() -> impl Strategy<Value = Op> {
-    let stated = (weighted(0.7, condition()), weighted(0.1, condition()));
+    let none_match = prop_oneof![Just(Condition::Any), condition()];
+    let stated = prop_oneof![
+        7 => (weighted(0.8, condition()), weighted(0.05, none_match.clone())),
+        1 => (Just(None), none_match.prop_map(Some)),
+    ];
     let weighted_bool = proptest::bool::weighted;
-    let how = (any::<bool>(), weighted_bool(0.1), weighted_bool(0.1), weighted_bool(0.05));
+    let how = (any::<bool>(), weighted_bool(0.3), weighted_bool(0.1), weighted_bool(0.05));
     (weighted(0.3, 0..KEYS), stated, weighted(0.2, 0..KEYS), how).prop_map(
         |(key, (if_match, if_none_match), also, (guarded, deletes, all, observe))| {
             Op::Begin(Begin { key, guarded, if_match, if_none_match, deletes, also, all, observe })
@@ -49,13 +53,13 @@ fn op() -> impl Strategy<Value = Op> {
     ];
     let serve = (pick(), weighted(0.2, named()), any::<bool>());
     prop_oneof![
-        12 => (0..KEYS).prop_map(Op::Stamp),
-        12 => serve.prop_map(|(which, known, lagging)| Op::Serve { which, known, lagging }),
-        24 => begin(),
-        12 => pick().prop_map(Op::Apply),
-        16 => (pick(), told).prop_map(|(at, told)| Op::Settle(at, told)),
-        4 => (0..KEYS).prop_map(Op::Touch),
-        6 => Just(Op::Wait),
+        24 => (0..KEYS).prop_map(Op::Stamp),
+        24 => serve.prop_map(|(which, known, lagging)| Op::Serve { which, known, lagging }),
+        48 => begin(),
+        24 => pick().prop_map(Op::Apply),
+        32 => (pick(), told).prop_map(|(at, told)| Op::Settle(at, told)),
+        6 => (0..KEYS).prop_map(Op::Touch),
+        12 => Just(Op::Wait),
         1 => Just(Op::Restart),
         1 => Just(Op::Crash),
     ]
