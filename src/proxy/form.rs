@@ -94,8 +94,8 @@ impl Form {
 }
 
 /// Reads a form that was sent with POST: some frameworks take the method from it. A URL-encoded one is read
-/// whole; of another one the beginning, where a form has such a field, and the rest is looked at as it
-/// passes. The request goes on unchanged, byte for byte.
+/// whole; of another one of known length the beginning, where a form has such a field, and the rest is looked
+/// at as it passes. The request goes on unchanged, byte for byte.
 ///
 /// # Errors
 /// If it breaks, or does not come in time.
@@ -128,8 +128,10 @@ pub async fn read_form(ask: &Ask, parts: &Parts, body: Incoming) -> Result<Form,
         FormKind::Untyped
     };
     let mut watch = HiddenMethod::new(kind);
-    // Whoever waits for 100 (Continue) is to hear it from the origin, not because of us.
-    let beginning = if parts.headers.contains_key(header::EXPECT) { 0 } else { BEGINNING };
+    // Whoever waits for 100 (Continue) is to hear it from the origin, not because of us; and what comes in
+    // chunks goes on in chunks, trailers and all, so nothing of it is taken out.
+    let passes = parts.headers.contains_key(header::EXPECT) || body.size_hint().exact().is_none();
+    let beginning = if passes { 0 } else { BEGINNING };
     let read = read_beginning(body, beginning, &ask.bounds).await.map_err(failed)?;
     let (ReadUpTo::End(bytes) | ReadUpTo::Limit(bytes, _)) = &read;
     let hides_a_method = watch.is_in(bytes);
