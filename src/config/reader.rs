@@ -35,9 +35,25 @@ impl<'t> Sink<'t> {
     pub(super) fn tell(&self, cause: Cause, path: &str, span: Range<usize>, mistake: Mistake) {
         let Mistake { found, expected, nearest } = mistake;
         let place = Some(Place::of(span, self.text));
-        let problem = Problem { path: path.to_owned(), place, found, expected, nearest, cause };
+        let problem = Problem {
+            path: on_one_line(path.to_owned()),
+            place,
+            found: on_one_line(found),
+            expected: expected.map(on_one_line),
+            nearest: nearest.map(on_one_line),
+            cause,
+        };
         self.problems.borrow_mut().push(problem);
     }
+}
+
+/// A key, and what the parser says, can hold anything that a file can; a problem is one line of a log.
+fn on_one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escape).collect()
 }
 
 /// One table of the file, whose keys are those of its section.

@@ -244,17 +244,13 @@ pub mod say {
         )
     }
 
-    /// A write that was forwarded and whose answer was not seen, of a kind of unknown outcome. It settles
-    /// in this time. A write that names the state it replaces may be sent again as it is, by a program too:
-    /// if it was applied, that state is over. No other is told when to try again.
-    pub fn outcome_unknown(kind: RefusalKind, settles_in: Duration, names_a_state: bool) -> Refusal {
-        let seconds = settles_in.as_secs() + u64::from(settles_in.subsec_nanos() > 0);
-        let detail = format!(
-            "The request was forwarded and no final answer came back: it may have been applied, or still be. \
-             That is settled in {seconds} s. Read the resource then, and send your change again only if it \
-             is not there."
-        );
-        Refusal { kind, detail, retry_after: names_a_state.then_some(settles_in) }
+    /// Adds to what a write's client is told of an unknown outcome when it is settled. A write that names
+    /// the state it replaces may be sent again as it is, by a program too: if it was applied, that state is
+    /// over. No other is told when to try again.
+    pub fn settles_in(unknown: Refusal, settle: Duration, names_a_state: bool) -> Refusal {
+        let seconds = settle.as_secs() + u64::from(settle.subsec_nanos() > 0);
+        let detail = format!("{} What you find after {seconds} s is settled.", unknown.detail);
+        Refusal { detail, retry_after: names_a_state.then_some(settle), ..unknown }
     }
 
     /// Another configuration names the resource in another way, or treats it so.

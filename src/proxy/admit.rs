@@ -142,11 +142,8 @@ async fn begin(ask: &Ask, write: &BeginWrite, patience: Patience) -> Result<Begu
         return tried;
     };
     let deadline = tokio::time::Instant::now() + at_most;
-    let (deadline, limit) = if deadline < ask.bounds.until {
-        (deadline, Limit::WaitTime)
-    } else {
-        (ask.bounds.until, Limit::RequestTime)
-    };
+    let by_the_route = deadline < ask.bounds.total.at();
+    let deadline = deadline.min(ask.bounds.total.at());
     let (mut waits, mut place) = (None, None::<Waiter<'_>>);
     // Whoever waited is judged again (rule R5); it may then be another of its places that is occupied.
     while let Err(NotBegun::Occupied { key, .. }) = tried {
@@ -168,7 +165,11 @@ async fn begin(ask: &Ask, write: &BeginWrite, patience: Patience) -> Result<Begu
         tried = ledger.begin(write).await;
         let still_here = matches!(tried, Err(NotBegun::Occupied { key: now, .. }) if now == key);
         if still_here && tokio::time::timeout_at(deadline, woken).await.is_err() {
-            ask.bounds.hits.hit(limit);
+            if by_the_route {
+                ask.bounds.hits.hit(Limit::WaitTime);
+            } else {
+                ask.bounds.total.hit();
+            }
             return tried;
         }
     }
@@ -194,9 +195,10 @@ impl Drop for Waits<'_> {
 fn counted(ask: &Ask, mut permit: WritePermit, under_way: UnderWay) -> WritePermit {
     let gauge = ask.route.metrics.writes_in_flight.clone();
     gauge.inc();
+    let read_lag = ask.route.route.upstream.read_lag;
     permit.on_end(move || {
         gauge.dec();
-        drop(under_way);
+        under_way.ended(read_lag);
     });
     permit
 }

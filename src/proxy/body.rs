@@ -15,7 +15,6 @@ use super::noted::Noted;
 use super::origin::pool::Lease;
 use super::outgoing::BodyProgress;
 use super::patience::{Bounds, Clock, Patience};
-use crate::report::limits_hit::LimitsHit;
 
 /// What a body ends with when it does not end well.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -27,7 +26,6 @@ pub struct OriginBody {
     request: Arc<BodyProgress>,
     patience: Patience,
     clock: Clock,
-    hits: LimitsHit,
     broken: Option<BodyError>,
     tag_stays: bool,
 }
@@ -41,7 +39,6 @@ impl OriginBody {
             request,
             patience: bounds.of_the_answer(),
             clock: Clock::default(),
-            hits: bounds.hits.clone(),
             broken: None,
             tag_stays: false,
         };
@@ -145,7 +142,6 @@ impl OriginBody {
             }
             Poll::Pending => {
                 let limit = ready!(self.clock.poll_out(&self.patience, cx));
-                self.hits.hit(limit);
                 Poll::Ready(Some(Err(format!("the origin took too long: {}", limit.key()).into())))
             }
         }

@@ -16,7 +16,7 @@ use super::form::{Form, read_form};
 use super::gateway::Gateway;
 use super::head;
 use super::outgoing::drain_request;
-use super::patience::{Bounds, Patience};
+use super::patience::{Bounds, Total};
 use super::refuse::refuse;
 use super::slips_by::slips_by;
 use super::target::{Target, is_chunked_at_most};
@@ -93,12 +93,10 @@ pub async fn handle(
         bounds,
         in_flight: in_flight.clone(),
     };
-    let tunnel_idle = ask.live.limits.tunnel_idle_timeout;
     let (answer, outcome) = take_way(ask, parts, body, report.started()).await;
     report.end(outcome, answer.status());
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        // What is sent from now on belongs to no request.
-        client.pace.set(Patience { silence: tunnel_idle, until: None });
+        client.pace.becomes_a_tunnel();
     }
     Ok(answer.map(|body| body.counted(in_flight)))
 }
@@ -107,7 +105,11 @@ fn bounds(limits: &Limits, gateway: &Gateway) -> Bounds {
     Bounds {
         silence: limits.body_idle_timeout,
         upload: limits.upload_timeout,
-        until: tokio::time::Instant::now() + limits.request_timeout,
+        total: Total::new(
+            tokio::time::Instant::now() + limits.request_timeout,
+            Limit::RequestTime,
+            gateway.metrics.limits.clone(),
+        ),
         hits: gateway.metrics.limits.clone(),
     }
 }

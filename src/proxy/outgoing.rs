@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -11,22 +11,20 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use super::body::BodyError;
 use super::fields::trailers_to_origin;
 use super::noted::SharedNoted;
-use super::patience::{Bounds, Clock, Patience};
-use crate::report::limits_hit::{Limit, LimitsHit};
+use super::patience::{Bounds, Clock, Patience, Total};
+use crate::report::limits_hit::Limit;
 
 /// How far a request's body has got.
 #[derive(Default)]
 pub struct BodyProgress {
     state: AtomicU8,
     changed: Notify,
-    /// When it must be complete, and the limit that says so. From when it begins to be sent.
-    must_end: OnceLock<(Instant, Limit)>,
-    overran: AtomicBool,
+    /// When it must be complete; from when it begins to be sent.
+    must_end: OnceLock<Total>,
 }
 
 const SENDING: u8 = 0;
@@ -48,30 +46,25 @@ impl BodyProgress {
     }
 
     /// It begins to be sent, and must be complete by then. The first call counts.
-    pub fn begin(&self, must_end: (Instant, Limit)) {
-        self.must_end.get_or_init(|| must_end);
+    pub fn begin(&self, must_end: Total) -> &Total {
+        self.must_end.get_or_init(|| must_end)
     }
 
-    /// When it must be complete, and the limit that says so.
-    pub fn must_end(&self) -> Option<(Instant, Limit)> {
-        self.must_end.get().copied()
+    /// Whether it was not complete when it had to be.
+    pub fn overran(&self) -> bool {
+        !self.is_sent() && self.must_end.get().is_some_and(Total::is_over)
     }
 
     /// Waits until nothing more of the body will come; no longer than until it must be complete.
     ///
     /// # Errors
     /// If it still is not complete then.
-    pub async fn over(&self, hits: &LimitsHit) -> Result<(), Limit> {
-        match self.must_end.get() {
-            None => self.ended().await,
-            Some((end, limit)) => {
-                if tokio::time::timeout_at(*end, self.ended()).await.is_err() {
-                    self.count_overrun(*limit, hits);
-                    return Err(*limit);
-                }
-            }
-        }
-        Ok(())
+    pub async fn over(&self) -> Result<(), Limit> {
+        let Some(total) = self.must_end.get() else {
+            self.ended().await;
+            return Ok(());
+        };
+        tokio::time::timeout_at(total.at(), self.ended()).await.map_err(|_| total.hit())
     }
 
     async fn ended(&self) {
@@ -82,13 +75,6 @@ impl BodyProgress {
                 return;
             }
             changed.await;
-        }
-    }
-
-    /// The body itself sees it, and so does whoever waits for it.
-    fn count_overrun(&self, limit: Limit, hits: &LimitsHit) {
-        if !self.overran.swap(true, Ordering::AcqRel) {
-            hits.hit(limit);
         }
     }
 
@@ -126,9 +112,8 @@ enum Source {
 
 struct FromClient {
     body: Incoming,
-    silence: Duration,
+    patience: Patience,
     clock: Clock,
-    hits: LimitsHit,
 }
 
 /// How long an origin may take over `Expect: 100-continue` before the body is sent anyway: an origin
@@ -143,9 +128,8 @@ impl OutgoingBody {
         }
         Self::new(Source::Client(FromClient {
             body,
-            silence: bounds.silence,
+            patience: bounds.patience(None),
             clock: Clock::default(),
-            hits: bounds.hits.clone(),
         }))
     }
 
@@ -219,10 +203,9 @@ impl FromClient {
     fn poll(&mut self, cx: &mut Context<'_>, progress: &BodyProgress) -> NextFrame {
         // A client that always has something to send is held to the total too: from then on its write
         // counts as of unknown outcome, and nothing more of it may reach the origin.
-        let overrun = progress.must_end.get().filter(|(end, _)| *end <= Instant::now());
-        if let Some((_, limit)) = overrun {
-            progress.count_overrun(*limit, &self.hits);
-            return broken(progress, "the client took too long over the whole body");
+        let total = progress.must_end.get();
+        if let Some(total) = total.filter(|total| total.is_over()) {
+            return broken(progress, too_slow(total.hit()));
         }
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -241,17 +224,18 @@ impl FromClient {
             }
             Poll::Ready(Some(Err(error))) => broken(progress, error),
             Poll::Pending => {
-                let patience = Patience { silence: self.silence, until: progress.must_end.get().copied() };
-                let limit = ready!(self.clock.poll_out(&patience, cx));
-                if limit == Limit::BodySilence {
-                    self.hits.hit(limit);
-                    return broken(progress, "the client was silent for too long");
+                if self.patience.total.is_none() {
+                    self.patience.total = total.cloned();
                 }
-                progress.count_overrun(limit, &self.hits);
-                broken(progress, "the client took too long over the whole body")
+                let limit = ready!(self.clock.poll_out(&self.patience, cx));
+                broken(progress, too_slow(limit))
             }
         }
     }
+}
+
+fn too_slow(limit: Limit) -> String {
+    format!("the client took too long: {}", limit.key())
 }
 
 fn broken(progress: &BodyProgress, why: impl Into<BodyError>) -> NextFrame {
@@ -336,7 +320,7 @@ pub async fn read_up_to(mut body: Incoming, limit: usize, bounds: &Bounds) -> Re
     if body.size_hint().lower() > limit as u64 {
         return Ok(ReadUpTo::Limit(bytes, body));
     }
-    let patience = Patience { silence: bounds.silence, until: Some(bounds.end_of_upload()) };
+    let patience = bounds.patience(Some(bounds.end_of_upload()));
     let mut clock = Clock::default();
     loop {
         let next = poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {
@@ -347,10 +331,7 @@ pub async fn read_up_to(mut body: Incoming, limit: usize, bounds: &Bounds) -> Re
             Ok(Some(Ok(frame))) => bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data)),
             Ok(None) => return Ok(ReadUpTo::End(bytes)),
             Ok(Some(Err(_))) => return Err(NotRead::Broken),
-            Err(hit) => {
-                bounds.hits.hit(hit);
-                return Err(NotRead::TooSlow);
-            }
+            Err(_) => return Err(NotRead::TooSlow),
         }
         clock.heard();
         if bytes.len() > limit {

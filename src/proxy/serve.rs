@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use super::client::{Client, ClientStream};
 use super::gateway::Gateway;
 use super::handle::handle;
-use super::patience::{Pace, Totals};
+use super::patience::Pace;
 use super::refuse::last_word;
 use crate::config::checked::Limits;
 use crate::decide::verdict::say;
@@ -47,7 +47,7 @@ impl ServerApp for Proxy {
         let peer = stream
             .get_socket_digest()
             .and_then(|digest| digest.peer_addr().and_then(|address| address.as_inet().copied()));
-        let client = Client::new(peer, Pace::new(limits.body_idle_timeout, Totals::CountedHere, hits));
+        let client = Client::new(peer, Pace::new(limits.body_idle_timeout, hits));
         let stream = ClientStream::new(stream, client.clone(), counted);
         let (asking, asked) = (client.clone(), gateway.clone());
         let service = service_fn(move |mut request| {

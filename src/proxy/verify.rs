@@ -15,7 +15,7 @@ use super::ask::{Ask, Named};
 use super::gateway::{Gateway, LiveRoute};
 use super::noted::{Noted, SharedNoted};
 use super::outgoing::{BodyProgress, OutgoingBody};
-use super::patience::Bounds;
+use super::patience::{Bounds, Total};
 use super::probe::Question;
 use crate::decide::aim;
 use crate::decide::policy::VerifyUnknown;
@@ -134,7 +134,9 @@ impl Looking {
 
     async fn compare(&self) -> Option<TookEffect> {
         // The write's own time may be over; the look as a whole has one that is shorter than this.
-        let bounds = Bounds { until: Instant::now() + 2 * self.within, ..self.bounds.clone() };
+        let end = Instant::now() + 2 * self.within;
+        let total = Total::new(end, Limit::ResponseTime, self.bounds.hits.clone());
+        let bounds = Bounds { total, ..self.bounds.clone() };
         let (head, body) = self.question.as_ref()?.put(&bounds).await.ok()?.into_parts();
         let fresh = match &self.sent {
             Some(sent) => sent.lock().other(self.at_most),

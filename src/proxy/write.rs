@@ -130,7 +130,7 @@ fn unheard(ask: &Ask, end: WriteEnd, claim: &Claim) -> Refusal {
         return refusal;
     }
     let names_a_state = claim.condition.any_of.is_some();
-    say::outcome_unknown(refusal.kind, ask.gateway.ledger.settle_time(), names_a_state)
+    say::settles_in(refusal, ask.gateway.ledger.settle_time(), names_a_state)
 }
 
 /// Asks the origin what the preconditions want to know, under the permit, and judges it.
@@ -163,7 +163,7 @@ async fn settle_answered(
     let mut ended = outcome(WriteEnd::Answered(status), ask.policy());
     if ended == WriteOutcome::Applied {
         // An origin may answer before it has read the whole body: it can still be applying it.
-        let over = answer.body().request_progress().over(&ask.bounds.hits).await;
+        let over = answer.body().request_progress().over().await;
         if over.is_err() || !answer.body().request_is_sent() {
             ended = outcome(WriteEnd::RequestIncomplete, ask.policy());
         }

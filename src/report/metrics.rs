@@ -350,6 +350,9 @@ impl Metrics {
         let label = &[&**route];
         let answered =
             |method: &Method| self.requests.with_label_values(&[&**route, method_label(method), "answered"]);
+        for found in names::TOOK_EFFECT {
+            self.verified.with_label_values(&[&**route, found]);
+        }
         RouteMetrics {
             answered: [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::PATCH, Method::DELETE]
                 .each_ref()

@@ -10,6 +10,8 @@
 )]
 
 mod bad_config;
+mod checks;
+mod corpora;
 mod deploy;
 mod given;
 mod layering;

@@ -384,3 +384,16 @@ async fn a_lagging_read_gets_no_current_version_from_the_upstream_as_a_whole() {
     let stale = BeginWrite { condition, ..write(alone(A), member(), false) };
     assert!(matches!(ledger.begin(&stale).await.err(), Some(NotBegun::Stale(_))));
 }
+
+// A value without quotes is told as it stands. One that held control characters went to the log and to the
+// terminal with them: a line of the log could be two, or none.
+#[test]
+fn a_mistake_is_told_on_one_line_of_printable_text() {
+    for text in ["[server]\nvia = \u{7}\u{1b}[2J\n", "a = \0\0\n", "\"b\\nc\" = 1\n", "\"d\\u0007\".e = 2\n"]
+    {
+        let problems = ifmatch::config::parse("f", text).err().expect("a mistake");
+        for line in problems.lines() {
+            assert!(!line.contains(char::is_control), "{line:?}");
+        }
+    }
+}

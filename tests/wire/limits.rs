@@ -282,7 +282,7 @@ fn a_form_that_is_too_long_to_be_read_is_counted() {
 #[test]
 fn one_connection_to_the_origin_too_many_is_waited_for_and_then_refused() {
     let upstream =
-        "[upstreams.origin]\nservers = [\"{origin}\"]\nmax_connections = 1\nconnect_timeout = \"200ms\"";
+        "[upstreams.origin]\nservers = [\"{origin}\"]\nmax_connections = 1\nconnect_timeout = \"500ms\"";
     let (origin, proxy) = items_with(upstream);
     let tag = proxy.tag("/items/1");
     let held = origin.hold("GET", "/items/1");

@@ -34,7 +34,7 @@ fn dripping_put(proxy: &Proxy, tag: &str) -> Client {
 
 #[test]
 fn a_head_that_drips_is_bounded_in_total_and_hears_408() {
-    let (origin, proxy) = items_with("[limits]\nidle_timeout = \"300ms\"");
+    let (origin, proxy) = items_with("[limits]\nidle_timeout = \"500ms\"");
     let mut slow = proxy.connect();
     slow.send("GET /items/1 HTTP/1.1\r\nX-Slow: ").drip("x");
     let refused = slow.answer().expect(408);
@@ -54,7 +54,7 @@ fn a_head_that_drips_is_bounded_in_total_and_hears_408() {
 
 #[test]
 fn an_unused_connection_is_closed_without_a_word_and_a_held_request_is_not() {
-    let (origin, proxy) = items_with("[limits]\nidle_timeout = \"200ms\"");
+    let (origin, proxy) = items_with("[limits]\nidle_timeout = \"500ms\"");
     let held = origin.hold("GET", "/items/1");
     let reading = proxy.begin(&request("GET", "/items/1"));
     held.arrived();
@@ -71,7 +71,7 @@ fn an_unused_connection_is_closed_without_a_word_and_a_held_request_is_not() {
 
 #[test]
 fn an_upload_that_drips_under_a_permit_is_cut_off_and_its_outcome_is_unknown() {
-    let (origin, proxy) = items_with("[limits]\nupload_timeout = \"300ms\"");
+    let (origin, proxy) = items_with("[limits]\nupload_timeout = \"500ms\"");
     let tag = proxy.tag("/items/1");
     let mut slow = dripping_put(&proxy, &tag);
     let refused = slow.answer();
@@ -91,7 +91,7 @@ fn an_upload_that_drips_under_a_permit_is_cut_off_and_its_outcome_is_unknown() {
 /// A client that always has something to send keeps no timer waiting.
 #[test]
 fn an_upload_that_never_pauses_is_held_to_the_total_too() {
-    let (origin, proxy) = items_with("[limits]\nupload_timeout = \"300ms\"");
+    let (origin, proxy) = items_with("[limits]\nupload_timeout = \"500ms\"");
     let tag = proxy.tag("/items/1");
     let mut endless = proxy.connect();
     endless.send(
@@ -111,7 +111,7 @@ fn an_upload_that_never_pauses_is_held_to_the_total_too() {
 
 #[test]
 fn a_silent_upload_is_cut_off_after_the_silence() {
-    let (_origin, proxy) = items_with("[limits]\nbody_idle_timeout = \"200ms\"");
+    let (_origin, proxy) = items_with("[limits]\nbody_idle_timeout = \"500ms\"");
     let tag = proxy.tag("/items/1");
     let mut silent = proxy.connect();
     silent.send(head_of_put(&tag, 10) + "abc");
@@ -154,7 +154,7 @@ fn an_origin_that_does_not_read_an_upload_is_given_up_on() {
 
 #[test]
 fn the_rest_of_a_body_that_was_answered_early_is_not_waited_for_beyond_the_total() {
-    let (origin, proxy) = items_with("[limits]\nupload_timeout = \"300ms\"");
+    let (origin, proxy) = items_with("[limits]\nupload_timeout = \"500ms\"");
     let tag = proxy.tag("/items/1");
     origin.once("PUT", "/items/1", |exchange| {
         exchange.write(with_body("200 OK", "text/plain", "early"))?;
@@ -173,7 +173,7 @@ fn the_rest_of_a_body_that_was_answered_early_is_not_waited_for_beyond_the_total
 
 #[test]
 fn a_form_that_drips_before_it_is_judged_hears_408_and_nothing_is_forwarded() {
-    let (origin, proxy) = items_with("[limits]\nupload_timeout = \"300ms\"");
+    let (origin, proxy) = items_with("[limits]\nupload_timeout = \"500ms\"");
     let form = request("POST", "/items/1")
         .field("Content-Type", "application/x-www-form-urlencoded")
         .field("Content-Length", "99999");
@@ -189,7 +189,7 @@ fn a_form_that_drips_before_it_is_judged_hears_408_and_nothing_is_forwarded() {
 
 #[test]
 fn what_is_left_of_a_refused_upload_is_read_for_one_silence_in_total() {
-    let (_origin, proxy) = items_with("[limits]\nbody_idle_timeout = \"300ms\"");
+    let (_origin, proxy) = items_with("[limits]\nbody_idle_timeout = \"500ms\"");
     let mut slow = proxy.connect();
     slow.send(head_of_put("\"old\"", 100_000));
     slow.answer().expect_refusal(412, "precondition-failed");
@@ -201,7 +201,7 @@ fn what_is_left_of_a_refused_upload_is_read_for_one_silence_in_total() {
 #[test]
 fn an_answer_that_drips_from_the_origin_ends_with_the_request() {
     for (method, fields) in [("GET", String::new()), ("POST", "Content-Length: 0\r\n".to_owned())] {
-        let (origin, proxy) = items_with("[limits]\nrequest_timeout = \"300ms\"");
+        let (origin, proxy) = items_with("[limits]\nrequest_timeout = \"500ms\"");
         origin.once(method, "/items/1", |exchange| {
             exchange.write("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")?;
             drip(exchange, "x")
@@ -238,7 +238,7 @@ fn a_client_that_drips_its_reading_is_cut_off_with_the_request() {
 
 #[test]
 fn a_client_that_stops_reading_is_cut_off_after_the_silence() {
-    let (origin, proxy) = items_with("[limits]\nbody_idle_timeout = \"300ms\"");
+    let (origin, proxy) = items_with("[limits]\nbody_idle_timeout = \"500ms\"");
     origin.store("/items/1", &"x".repeat(32 << 20));
     let mut stopped = proxy.connect();
     stopped.small_buffers();
@@ -252,7 +252,7 @@ fn a_client_that_stops_reading_is_cut_off_after_the_silence() {
 
 #[test]
 fn an_origin_that_answers_nothing_is_waited_for_no_longer_than_the_request_may_take() {
-    let (origin, proxy) = items_with("[limits]\nrequest_timeout = \"300ms\"");
+    let (origin, proxy) = items_with("[limits]\nrequest_timeout = \"500ms\"");
     let tag = proxy.tag("/items/1");
     let held = origin.hold("GET", "/items/1");
     proxy.get("/items/1").expect_refusal(504, "origin-unreachable");
@@ -269,7 +269,7 @@ fn an_origin_that_answers_nothing_is_waited_for_no_longer_than_the_request_may_t
 
 #[test]
 fn an_origin_that_answers_nothing_hits_response_timeout() {
-    let upstream = "[upstreams.origin]\nservers = [\"{origin}\"]\nresponse_timeout = \"200ms\"";
+    let upstream = "[upstreams.origin]\nservers = [\"{origin}\"]\nresponse_timeout = \"500ms\"";
     let (origin, proxy) = items_with(upstream);
     let held = origin.hold("GET", "/items/1");
     proxy.get("/items/1").expect_refusal(504, "origin-unreachable");
@@ -281,7 +281,7 @@ fn an_origin_that_answers_nothing_hits_response_timeout() {
 /// Each of them is a sign of life, and none is an answer.
 #[test]
 fn an_origin_that_drips_its_head_or_says_1xx_for_ever_is_given_up_on() {
-    let upstream = "[upstreams.origin]\nservers = [\"{origin}\"]\nresponse_timeout = \"300ms\"";
+    let upstream = "[upstreams.origin]\nservers = [\"{origin}\"]\nresponse_timeout = \"500ms\"";
     for (begin, piece) in [("HTTP/1.1 200 OK\r\nX: ", "x"), ("", "HTTP/1.1 102 Processing\r\n\r\n")] {
         let (origin, proxy) = items_with(upstream);
         let tag = proxy.tag("/items/1");
@@ -300,7 +300,7 @@ fn an_origin_that_drips_its_head_or_says_1xx_for_ever_is_given_up_on() {
 
 #[test]
 fn a_look_before_the_write_that_is_not_answered_frees_the_resource() {
-    let upstream = "[upstreams.origin]\nservers = [\"{origin}\"]\nresponse_timeout = \"200ms\"";
+    let upstream = "[upstreams.origin]\nservers = [\"{origin}\"]\nresponse_timeout = \"500ms\"";
     let (origin, proxy) = items_with(upstream);
     let tag = proxy.tag("/items/1");
     let held = origin.hold("HEAD", "/items/1");
@@ -314,7 +314,7 @@ fn a_look_before_the_write_that_is_not_answered_frees_the_resource() {
 
 #[test]
 fn a_look_whose_answer_drips_is_not_waited_for() {
-    let upstream = "[limits]\nbody_idle_timeout = \"300ms\"";
+    let upstream = "[limits]\nbody_idle_timeout = \"500ms\"";
     let (origin, proxy) = items_with(upstream);
     origin.once("HEAD", "/items/1", |exchange| exchange.write("HTTP/1.1 501 No\r\n\r\n"));
     origin.once("GET", "/items/1", |exchange| {
@@ -329,7 +329,7 @@ fn a_look_whose_answer_drips_is_not_waited_for() {
 
 #[test]
 fn a_read_back_that_drips_under_the_permit_ends_with_response_timeout() {
-    let upstream = "[upstreams.origin]\nservers = [\"{origin}\"]\nresponse_timeout = \"300ms\"";
+    let upstream = "[upstreams.origin]\nservers = [\"{origin}\"]\nresponse_timeout = \"500ms\"";
     let (origin, proxy) = items_with(&format!("etag_on_put = \"verified\"\n{upstream}"));
     let tag = proxy.tag("/items/1");
     origin.once("GET", "/items/1", |exchange| {
@@ -347,7 +347,7 @@ fn a_read_back_that_drips_under_the_permit_ends_with_response_timeout() {
 
 #[test]
 fn who_waits_for_its_turn_waits_no_longer_than_the_request_may_take() {
-    let lines = "overlap = \"wait\"\nwait_timeout = \"1h\"\n[limits]\nrequest_timeout = \"300ms\"";
+    let lines = "overlap = \"wait\"\nwait_timeout = \"1h\"\n[limits]\nrequest_timeout = \"500ms\"";
     let (origin, proxy) = items_with(lines);
     let tag = proxy.tag("/items/1");
     let held = origin.hold("PUT", "/items/1");
@@ -379,8 +379,7 @@ const SWITCHING: &str =
 
 #[test]
 fn a_tunnel_counts_while_it_lasts_and_ends_when_it_is_unused() {
-    let limits =
-        "[limits]\ntunnel_idle_timeout = \"500ms\"\nrequest_timeout = \"200ms\"\nmax_connections = 1";
+    let limits = "[limits]\ntunnel_idle_timeout = \"2s\"\nrequest_timeout = \"500ms\"\nmax_connections = 1";
     let (origin, proxy) = items_with(&format!("{TUNNEL}{limits}"));
     origin.once("GET", "/socket", |exchange| {
         exchange.write(SWITCHING)?;
@@ -398,7 +397,7 @@ fn a_tunnel_counts_while_it_lasts_and_ends_when_it_is_unused() {
     proxy.connect().answer().expect(503);
     // In use for longer than a request may take: the limit on those is no limit on this.
     let began = std::time::Instant::now();
-    while began.elapsed() < Duration::from_millis(600) {
+    while began.elapsed() < Duration::from_millis(700) {
         assert_eq!(client.send("ping").bytes(4), b"ping");
     }
     client.expect_close();
@@ -411,10 +410,10 @@ fn a_tunnel_counts_while_it_lasts_and_ends_when_it_is_unused() {
 #[test]
 fn a_restart_of_the_clock_with_each_request_lets_a_busy_connection_live() {
     let origin = Origin::with_item();
-    let proxy = Proxy::in_front_of(&origin, &format!("{ITEMS}[limits]\nrequest_timeout = \"300ms\"\n"));
+    let proxy = Proxy::in_front_of(&origin, &format!("{ITEMS}[limits]\nrequest_timeout = \"1s\"\n"));
     let mut client = proxy.connect();
     let began = std::time::Instant::now();
-    while began.elapsed() < Duration::from_millis(900) {
+    while began.elapsed() < Duration::from_millis(1500) {
         client.ask(&request("GET", "/items/1")).expect(200);
     }
     proxy.expect_metric("ifmatch_limits_hit_total", 0);

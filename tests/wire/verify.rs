@@ -280,6 +280,6 @@ fn who_named_a_state_is_told_when_to_try_again() {
         let answer = proxy.ask(&asked).expect_refusal(502, "outcome-unknown");
         assert_eq!(answer.field("Retry-After"), after, "{answer}");
         let detail = answer.json()["detail"].as_str().unwrap_or_default().to_owned();
-        assert!(detail.contains("settled in 2 s") && detail.contains("Read the resource"), "{answer}");
+        assert!(detail.contains("after 2 s is settled") && detail.contains("Read the resource"), "{answer}");
     }
 }

@@ -9,7 +9,7 @@ use super::pool::{NoConnection, Pool};
 use crate::decide::outcome::WriteEnd;
 use crate::proxy::body::OriginBody;
 use crate::proxy::outgoing::{BodyProgress, OutgoingBody};
-use crate::proxy::patience::{Bounds, Patience};
+use crate::proxy::patience::Bounds;
 use crate::report::limits_hit::Limit;
 
 /// Why there is no answer.
@@ -63,10 +63,10 @@ pub async fn exchange(
 ) -> Result<Response<OriginBody>, NoAnswer> {
     let asks_to_upgrade = request.headers().contains_key(header::UPGRADE);
     loop {
-        if bounds.until <= Instant::now() {
+        if bounds.total.is_over() {
             return Err(out_of_time(bounds));
         }
-        let mut lease = tokio::time::timeout_at(bounds.until, pool.lease(fresh))
+        let mut lease = tokio::time::timeout_at(bounds.total.at(), pool.lease(fresh))
             .await
             .map_err(|_| out_of_time(bounds))?
             .map_err(not_sent)?;
@@ -78,9 +78,9 @@ pub async fn exchange(
             Err(_) => return Err(not_delivered("a new connection took no request".to_owned())),
         }
         let progress = request.body().progress();
-        progress.begin(bounds.end_of_upload());
-        let until = progress.must_end();
-        lease.connection.pace.set(Patience { silence: bounds.silence, until });
+        let total =
+            if progress.is_sent() { &bounds.total } else { progress.begin(bounds.end_of_upload()) }.clone();
+        lease.connection.pace.set(bounds.patience(Some(total)));
         let sending = lease.connection.sender.try_send_request(request);
         let answered = tokio::select! {
             answered = sending => answered,
@@ -100,8 +100,7 @@ pub async fn exchange(
             }
             Ok(answer) => {
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-                    // What is sent from now on belongs to no request.
-                    lease.connection.pace.set(Patience { silence: bounds.silence, until: None });
+                    lease.connection.pace.becomes_a_tunnel();
                 }
                 return Ok(answer.map(|incoming| OriginBody::new(incoming, lease, progress, bounds)));
             }
@@ -124,23 +123,21 @@ pub async fn exchange(
 /// without answering, or the request as a whole is over. While the client is still sending, the limit on
 /// its silence holds too.
 async fn overdue(progress: &BodyProgress, bounds: &Bounds, pool: &Pool) -> Limit {
-    let hits = &bounds.hits;
-    if let Err(limit) = progress.over(hits).await {
+    if let Err(limit) = progress.over().await {
         return limit;
     }
     let answered_by = Instant::now() + pool.upstream().response_timeout;
-    let (end, limit) = if answered_by < bounds.until {
-        (answered_by, Limit::ResponseTime)
-    } else {
-        (bounds.until, Limit::RequestTime)
-    };
-    tokio::time::sleep_until(end).await;
-    hits.hit(limit);
-    limit
+    if answered_by < bounds.total.at() {
+        tokio::time::sleep_until(answered_by).await;
+        bounds.hits.hit(Limit::ResponseTime);
+        return Limit::ResponseTime;
+    }
+    tokio::time::sleep_until(bounds.total.at()).await;
+    bounds.total.hit()
 }
 
 fn out_of_time(bounds: &Bounds) -> NoAnswer {
-    bounds.hits.hit(Limit::RequestTime);
+    bounds.total.hit();
     not_delivered("request_timeout is over".to_owned())
 }
 
@@ -149,7 +146,8 @@ fn not_delivered(cause: String) -> NoAnswer {
 }
 
 fn end_of(error: &hyper::Error, progress: &BodyProgress) -> WriteEnd {
-    if progress.is_broken() {
+    // Whoever saw it first: the body, or the connection that had no room for it.
+    if progress.is_broken() || progress.overran() {
         WriteEnd::RequestIncomplete
     } else if error.is_parse() {
         WriteEnd::BadAnswer

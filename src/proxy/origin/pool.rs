@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::stream::{self, Liveness};
 use crate::config::checked::Upstream;
 use crate::proxy::outgoing::OutgoingBody;
-use crate::proxy::patience::{Pace, Totals};
+use crate::proxy::patience::Pace;
 use crate::proxy::serve::MOST_BUFFERED;
 use crate::report::limits_hit::{Limit, LimitsHit};
 
@@ -160,8 +160,7 @@ impl Pool {
 
     async fn open_on(&self, socket: TcpStream) -> io::Result<Connection> {
         socket.set_nodelay(true)?;
-        // An upload has an end of its own, which whoever waits for it sees.
-        let pace = Pace::new(self.upstream.response_timeout, Totals::CountedElsewhere, self.hits.clone());
+        let pace = Pace::new(self.upstream.response_timeout, self.hits.clone());
         let (stream, liveness) = stream::share(socket, self.open.clone(), pace.clone());
         let (sender, driver) = http1::Builder::new()
             .preserve_header_case(true)
