@@ -6,10 +6,15 @@ use std::path::Path;
 
 use crate::checks;
 
-/// `IFMATCH_INPUT=FILE` tries that file alone, such as one that a fuzzer has just found.
+/// `IFMATCH_INPUT=FILE` tries that file alone, such as one that a fuzzer has just found; its folder names the
+/// target that it is for.
 fn replay(target: &str, check: fn(&[u8])) {
     if let Ok(file) = std::env::var("IFMATCH_INPUT") {
-        return check(&fs::read(&file).unwrap_or_else(|error| panic!("{file}: {error}")));
+        let is_for = Path::new(&file).components().any(|folder| folder.as_os_str() == target);
+        if is_for {
+            check(&fs::read(&file).unwrap_or_else(|error| panic!("{file}: {error}")));
+        }
+        return;
     }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));

@@ -73,6 +73,7 @@ impl Counts {
         self.add(what, 1);
     }
 
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, u32)> {
         COUNTED.into_iter().zip(self.counts.iter().map(Cell::get))
     }
