@@ -287,7 +287,7 @@ fn part(name: &str, content: &str) -> String {
 
 fn multipart(parts: &[String]) -> RequestText {
     let body = parts.concat() + "--b--\r\n";
-    request("POST", "/items/1").field("Content-Type", "Multipart/Form-Data; boundary=b").body(&body)
+    request("POST", "/items/1").field("Content-Type", "Multipart/Form-Data; boundary=b").body(body)
 }
 
 /// Laravel and Rails take the method from such forms, Rack from a form without a type too.
@@ -308,7 +308,7 @@ fn a_method_that_hides_in_a_form_needs_a_precondition() {
     for asked in [
         multipart(&[part("name=\"_method\"", "PUT"), file.clone()]).if_match(&proxy.tag("/items/1")),
         multipart(&[part("name=\"method\"", "_method"), file]),
-        request("POST", "/items/1").body(&"&method=PUT".repeat(20_000)),
+        request("POST", "/items/1").body("&method=PUT".repeat(20_000)),
     ] {
         proxy.ask(&asked).expect(201);
         let seen = origin.seen_to("POST", "/items/1").pop().expect("a request");
