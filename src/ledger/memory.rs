@@ -54,8 +54,10 @@ pub struct MemoryLedger {
     closed: AtomicBool,
     /// What was occupied when the process before ended, until somebody sees to its end.
     restored: Mutex<Vec<SavedHold>>,
-    /// 1 until all of that is settled.
+    /// 1 until all of that is settled, and reads have caught up with it.
     restored_under_way: Arc<AtomicUsize>,
+    /// How long that takes after the settle time.
+    restored_lag: Duration,
     names: Names,
     /// Those that the next process gets: the ones of the moment at which this ledger was closed.
     names_at_close: OnceLock<SavedNames>,
@@ -106,6 +108,7 @@ impl MemoryLedger {
             closed: AtomicBool::new(false),
             restored: Mutex::default(),
             restored_under_way: Arc::default(),
+            restored_lag: Duration::ZERO,
             names: Names::new(),
             names_at_close: OnceLock::new(),
         }

@@ -7,9 +7,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 
 use crate::decide::naming::{Affected, Naming};
 
@@ -197,6 +199,19 @@ impl UnderWay {
             Some(changed) if changed.era > began_with.era => Err(NotInForce::Superseded),
             Some(changed) if !changed.opening.is_open() => Err(NotInForce::Waiting),
             Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl UnderWay {
+    /// It can no longer be applied, and after this time no read shows what was there before it (rule R13):
+    /// a name's next slot knows nothing of that, so it is counted for so long.
+    pub fn ended(self, read_lag: Duration) {
+        if let (false, Ok(runtime)) = (read_lag.is_zero(), Handle::try_current()) {
+            runtime.spawn(async move {
+                tokio::time::sleep(read_lag).await;
+                drop(self);
+            });
         }
     }
 }

@@ -195,9 +195,10 @@ impl Drop for Waits<'_> {
 fn counted(ask: &Ask, mut permit: WritePermit, under_way: UnderWay) -> WritePermit {
     let gauge = ask.route.metrics.writes_in_flight.clone();
     gauge.inc();
+    let read_lag = ask.route.route.upstream.read_lag;
     permit.on_end(move || {
         gauge.dec();
-        drop(under_way);
+        under_way.ended(read_lag);
     });
     permit
 }

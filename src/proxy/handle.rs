@@ -162,11 +162,14 @@ async fn take_way(
         }
         ask.note_conflict(&parts.headers, None, &refusal);
     }
-    let effect = effect_of(&ask, &parts, form.read_bytes());
+    let mut effect = effect_of(&ask, &parts, form.read_bytes());
+    if form.hides_a_method() {
+        effect = effect.max(Effect::GuardedWrite);
+    }
     if effect == Effect::Neither {
         return match form {
             Form::Unread(body) => pass::pass(ask, parts, body, None).await,
-            form @ (Form::Read(_) | Form::TooLong(..)) => {
+            form @ (Form::Read(_) | Form::Begun(..) | Form::TooLong(..)) => {
                 let body = form.into_outgoing(&ask.bounds);
                 pass::pass_read(ask, parts, body).await
             }
@@ -224,11 +227,8 @@ pub fn refused(
     refusal: &Refusal,
 ) -> (Response<AnswerBody>, &'static str) {
     let mut answer = ask.refuse(&parts.headers, resource, refusal);
-    match form {
-        Form::Unread(rest) | Form::TooLong(_, rest) => {
-            settle_unread_body(parts, rest, &mut answer, &ask.bounds);
-        }
-        Form::Read(_) => {}
+    if let Some(rest) = form.into_rest() {
+        settle_unread_body(parts, rest, &mut answer, &ask.bounds);
     }
     (answer, "refused")
 }

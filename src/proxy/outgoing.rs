@@ -17,6 +17,7 @@ use super::fields::trailers_to_origin;
 use super::noted::SharedNoted;
 use super::patience::{Bounds, Clock, Patience, Total};
 use crate::report::limits_hit::Limit;
+use crate::request::hidden_method::HiddenMethod;
 
 /// How far a request's body has got.
 #[derive(Default)]
@@ -114,6 +115,7 @@ struct FromClient {
     body: Incoming,
     patience: Patience,
     clock: Clock,
+    watch: Option<HiddenMethod>,
 }
 
 /// How long an origin may take over `Expect: 100-continue` before the body is sent anyway: an origin
@@ -130,6 +132,7 @@ impl OutgoingBody {
             body,
             patience: bounds.patience(None),
             clock: Clock::default(),
+            watch: None,
         }))
     }
 
@@ -164,6 +167,14 @@ impl OutgoingBody {
     /// Tells how far it has got.
     pub fn progress(&self) -> Arc<BodyProgress> {
         self.progress.clone()
+    }
+
+    /// Breaks it off before a method that it hides: nobody judged that.
+    pub fn watched(mut self, watch: HiddenMethod) -> Self {
+        if let Source::Client(client) = &mut self.source {
+            client.watch = Some(watch);
+        }
+        self
     }
 
     /// Notes it there as it passes.
@@ -210,6 +221,14 @@ impl FromClient {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.clock.heard();
+                if let (Some(watch), Some(data)) = (&mut self.watch, frame.data_ref())
+                    && watch.is_in(data)
+                {
+                    return broken(
+                        progress,
+                        "the form states a method behind its beginning, which was judged",
+                    );
+                }
                 if self.body.is_end_stream() {
                     progress.set(SENT);
                 }
@@ -315,9 +334,24 @@ pub enum NotRead {
 ///
 /// # Errors
 /// If it breaks, or the client is silent for too long or takes too long as a whole.
-pub async fn read_up_to(mut body: Incoming, limit: usize, bounds: &Bounds) -> Result<ReadUpTo, NotRead> {
-    let mut bytes = Vec::new();
+pub async fn read_up_to(body: Incoming, limit: usize, bounds: &Bounds) -> Result<ReadUpTo, NotRead> {
     if body.size_hint().lower() > limit as u64 {
+        return Ok(ReadUpTo::Limit(Vec::new(), body));
+    }
+    read_beginning(body, limit, bounds).await
+}
+
+/// Reads a client's body to its end, or until more than so many bytes have come.
+///
+/// # Errors
+/// If it breaks, or the client is silent for too long or takes too long as a whole.
+pub async fn read_beginning(
+    mut body: Incoming,
+    at_least: usize,
+    bounds: &Bounds,
+) -> Result<ReadUpTo, NotRead> {
+    let mut bytes = Vec::new();
+    if at_least == 0 {
         return Ok(ReadUpTo::Limit(bytes, body));
     }
     let patience = bounds.patience(Some(bounds.end_of_upload()));
@@ -334,7 +368,7 @@ pub async fn read_up_to(mut body: Incoming, limit: usize, bounds: &Bounds) -> Re
             Err(_) => return Err(NotRead::TooSlow),
         }
         clock.heard();
-        if bytes.len() > limit {
+        if bytes.len() > at_least {
             return Ok(ReadUpTo::Limit(bytes, body));
         }
     }

@@ -13,12 +13,17 @@ use crate::ledger::names::UnderWay;
 pub struct Unjudged {
     under_way: Option<UnderWay>,
     settle: Duration,
+    read_lag: Duration,
 }
 
 impl Unjudged {
     /// Counts it.
     pub fn new(ask: &Ask, under_way: UnderWay) -> Self {
-        Unjudged { under_way: Some(under_way), settle: ask.gateway.ledger.settle_time() }
+        Unjudged {
+            under_way: Some(under_way),
+            settle: ask.gateway.ledger.settle_time(),
+            read_lag: ask.route.route.upstream.read_lag,
+        }
     }
 
     /// Counts a write on a route that is not managed.
@@ -36,19 +41,16 @@ impl Unjudged {
 
     /// It can no longer be applied.
     pub fn ended(mut self) {
-        self.under_way = None;
+        if let Some(under_way) = self.under_way.take() {
+            under_way.ended(self.read_lag);
+        }
     }
 }
 
 impl Drop for Unjudged {
     fn drop(&mut self) {
-        if let (Some(under_way), Ok(runtime)) = (self.under_way.take(), tokio::runtime::Handle::try_current())
-        {
-            let settle = self.settle;
-            runtime.spawn(async move {
-                tokio::time::sleep(settle).await;
-                drop(under_way);
-            });
+        if let Some(under_way) = self.under_way.take() {
+            under_way.ended(self.settle.saturating_add(self.read_lag));
         }
     }
 }

@@ -2,6 +2,7 @@
 //! at the edge into types that cannot be wrong. Pure: no clock, no I/O, no pingora.
 
 pub mod entity_tag;
+pub mod hidden_method;
 pub mod method;
 pub mod preconditions;
 pub mod version_tag;

@@ -261,7 +261,8 @@ fn a_held_place_remembers_when_its_write_began_and_how_long_reads_lag_behind_it(
         let after = restored(&bytes_of(&before), ROOMY).expect("a whole state");
         let old = after.version(key(1), None);
         assert_eq!(after.changes_seen_since(key(1), None), None);
-        after.clone().settle_restored().await;
+        tokio::spawn(after.clone().settle_restored());
+        sleep(SETTLE + A_BIT).await;
         let seen = after.changes_seen_since(key(1), None).expect("a change");
         let since = seen.duration_since(std::time::SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
         assert_eq!(since, u64::from(permit.begun().0));

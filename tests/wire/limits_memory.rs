@@ -4,13 +4,17 @@ use std::io::Write;
 use std::net::TcpStream;
 
 use crate::given::items_with;
-use crate::harness::{HANG, Origin, Proxy, request, with_origin};
+use crate::harness::{HANG, Proxy, request, with_origin};
 use crate::large_bodies::{FILES, ask, connect, head, most_resident, streaming_origin};
 
 const MANY: usize = 300;
 const KIB: u64 = 1024;
 /// The process before it has anything to do.
 const AT_REST: u64 = 40 * 1024 * KIB;
+
+/// So many connections at once may be more than the origin's backlog: the kernel then tries again, after
+/// a second and more.
+const PATIENT: &str = "[upstreams.origin]\nservers = [\"{origin}\"]\nconnect_timeout = \"1m\"\n";
 
 fn many(proxy: &Proxy) -> Vec<TcpStream> {
     (0..MANY).map(|_| connect(proxy)).collect()
@@ -46,7 +50,7 @@ fn many_heads_that_do_not_end_take_no_more_than_a_head_each() {
 
 #[test]
 fn many_uploads_that_stop_take_no_more_than_a_buffer_each() {
-    let (origin, proxy) = items_with("");
+    let (origin, proxy) = items_with(PATIENT);
     origin.always("POST", "/items/1", |exchange| {
         exchange.hung_up_within(HANG);
         exchange.close()
@@ -68,7 +72,7 @@ fn many_uploads_that_stop_take_no_more_than_a_buffer_each() {
 #[test]
 fn many_answers_that_nobody_reads_take_no_more_than_a_buffer_each() {
     let (origin, told) = streaming_origin();
-    let proxy = Proxy::start(&with_origin(origin, FILES));
+    let proxy = Proxy::start(&with_origin(origin, &format!("{FILES}{PATIENT}")));
     let slow = many(&proxy);
     for stream in &slow {
         ask(stream, "GET", "/files/1", "");
@@ -88,8 +92,7 @@ fn many_answers_that_nobody_reads_take_no_more_than_a_buffer_each() {
 
 #[test]
 fn many_waiting_requests_take_little_each() {
-    let origin = Origin::with_item();
-    let proxy = Proxy::in_front_of(&origin, crate::given::ITEMS);
+    let (origin, proxy) = items_with(PATIENT);
     origin.always("GET", "/items/1", |exchange| {
         exchange.hung_up_within(HANG);
         exchange.close()

@@ -1,8 +1,8 @@
 //! R14 as a client sees it: what another configuration names or treats in another way, by a reload or over a
 //! restart, and what it leaves alone.
 
-use crate::given::items;
-use crate::harness::{Origin, Proxy, put, request, with_origin, with_server};
+use crate::given::{items, items_with};
+use crate::harness::{Origin, Proxy, put, request, with_body, with_origin, with_server};
 use crate::restart::Home;
 
 const RENAMED: &str = "path = \"/items/{id}\"\nresource = \"item:{id}\"\n";
@@ -24,6 +24,16 @@ fn reload(proxy: &Proxy, config: &str) {
 
 fn puts(origin: &Origin) -> usize {
     origin.seen().iter().filter(|request| request.method == "PUT").count()
+}
+
+/// Waits until a write with a tag that is stale by then is judged.
+#[track_caller]
+fn await_judged(proxy: &Proxy, path: &str, stale: &str) {
+    let began = std::time::Instant::now();
+    while proxy.put(path, stale, "stale").status == 503 {
+        assert!(began.elapsed() < crate::harness::HANG, "never judged");
+        std::thread::yield_now();
+    }
 }
 
 fn renamed(proxy: &Proxy) -> String {
@@ -155,6 +165,7 @@ fn tags_that_died_with_the_whole_upstream_stay_dead_without_it() {
     first.signal("TERM");
     assert!(first.await_exit().success());
     let second = Proxy::start(&without);
+    await_judged(&second, "/items/1", &tag);
     second.put("/items/1", &tag, "stale").expect_refusal(412, "precondition-failed");
     second.put("/items/1", &second.tag("/items/1"), "two").expect(204);
 }
@@ -182,11 +193,21 @@ fn names_that_change_over_a_restart_wait_for_what_the_stop_cut_off() {
     second.put("/items/1", &tag, "too early").expect_refusal(503, "starting");
     held.release();
     second.log_line("names have changed", |line| line["names"].is_string());
-    let began = std::time::Instant::now();
-    while second.put("/items/2", &meanwhile, "stale").status == 503 {
-        assert!(began.elapsed() < crate::harness::HANG, "never judged");
-        std::thread::yield_now();
-    }
+    await_judged(&second, "/items/2", &meanwhile);
     second.put("/items/2", &meanwhile, "stale").expect_refusal(412, "precondition-failed");
     second.put("/items/2", &second.tag("/items/2"), "two").expect(204);
+}
+
+// The lag is known to the old slot alone: a read that still shows what was there before the write would get
+// the new one's good tag.
+#[test]
+fn a_renamed_resource_waits_until_reads_no_longer_lag_behind_its_last_write() {
+    let (origin, proxy) = items_with("read_lag = \"1h\"");
+    let tag = proxy.tag("/items/1");
+    proxy.put("/items/1", &tag, "new").expect(204);
+    reload(&proxy, &renamed(&proxy));
+    origin.answer_once("GET", "/items/1", with_body("200 OK", "text/plain", "what was there before"));
+    let behind = proxy.tag("/items/1");
+    proxy.put("/items/1", &behind, "over what its author never saw").expect_refusal(503, "starting");
+    assert_eq!(puts(&origin), 1);
 }

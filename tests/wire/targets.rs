@@ -1,7 +1,7 @@
 //! No spelling of a target, a method or a host gets a write past the guard.
 
 use crate::given::{ITEMS, items, items_with};
-use crate::harness::{Answer, Client, Origin, Proxy, put, request};
+use crate::harness::{Answer, Client, Origin, Proxy, RequestText, put, request};
 
 /// `/items/{id}`, and everything else guarded too: what one route does not take for an item must not be
 /// free to change it.
@@ -279,6 +279,53 @@ fn a_method_override_is_judged_as_the_method_that_it_states() {
         ("a=1&_method=PUT", Some("PUT"))
     );
     proxy.put("/items/1", &tag, "x").expect(412);
+}
+
+fn part(name: &str, content: &str) -> String {
+    format!("--b\r\nContent-Disposition: form-data; {name}\r\n\r\n{content}\r\n")
+}
+
+fn multipart(parts: &[String]) -> RequestText {
+    let body = parts.concat() + "--b--\r\n";
+    request("POST", "/items/1").field("Content-Type", "Multipart/Form-Data; boundary=b").body(body)
+}
+
+/// Laravel and Rails take the method from such forms, Rack from a form without a type too.
+#[test]
+fn a_method_that_hides_in_a_form_needs_a_precondition() {
+    let (origin, proxy) = items();
+    let file = part("name=\"file\"; filename=\"a\"", &"x".repeat(200_000));
+    for asked in [
+        multipart(&[part("name=\"_method\"", "PUT")]),
+        multipart(&[part("name=\"a\"", "b"), part("NAME=_METHOD", "DELETE")]),
+        multipart(&[part("name=\"_method\"", "PATCH"), file.clone()]),
+        request("POST", "/items/1").body("_method=PUT"),
+        request("POST", "/items/1").body("a=b&%5fmethod=PUT"),
+    ] {
+        proxy.ask(&asked).expect_refusal(428, "precondition-required");
+    }
+    assert!(origin.seen().is_empty(), "{}", origin.story());
+    for asked in [
+        multipart(&[part("name=\"_method\"", "PUT"), file.clone()]).if_match(&proxy.tag("/items/1")),
+        multipart(&[part("name=\"method\"", "_method"), file]),
+        request("POST", "/items/1").body("&method=PUT".repeat(20_000)),
+    ] {
+        proxy.ask(&asked).expect(201);
+        let seen = origin.seen_to("POST", "/items/1").pop().expect("a request");
+        assert!(asked.bytes().ends_with(seen.text().as_bytes()), "byte for byte");
+    }
+}
+
+// Nobody waits for a whole upload to learn its method; what was let through as a POST must not end as a PUT.
+#[test]
+fn a_method_behind_the_beginning_of_a_form_never_arrives() {
+    let (origin, proxy) = items();
+    let file = part("name=\"file\"; filename=\"a\"", &"x".repeat(200_000));
+    let asked = multipart(&[file, part("name=\"_method\"", "DELETE")]);
+    proxy.ask(&asked).expect_refusal(502, "outcome-unknown");
+    let tag = proxy.tag("/items/1");
+    proxy.put("/items/1", &tag, "x").expect_refusal(409, "unsettled");
+    assert!(!origin.only("POST", "/items/1").text().contains("DELETE"), "{}", origin.story());
 }
 
 #[test]

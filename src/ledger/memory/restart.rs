@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::MutexGuard;
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
 use super::{EndWrite, HashKeys, HoldEnding, LedgerLimits, MemoryLedger, Place};
 use crate::ledger::names::Names;
@@ -65,14 +65,17 @@ impl MemoryLedger {
         let until = Millis(super::millis(limits.settle));
         let mut held = Vec::new();
         let mut forgotten = 0;
+        let mut lag = Duration::ZERO;
         while let Some(record) = from.record()? {
             match record {
                 Record::Hold(hold) => {
+                    lag = lag.max(hold.owed.read_lag);
                     held.push(hold);
                     ledger.slots_of(hold.key, |slots| slots.restore_hold(hold, until))
                 }
-                Record::Lag(lag) => {
-                    ledger.slots_of(lag.key, |slots| slots.restore_lag(lag, Millis(0)));
+                Record::Lag(saved) => {
+                    lag = lag.max(saved.left);
+                    ledger.slots_of(saved.key, |slots| slots.restore_lag(saved, Millis(0)));
                     Ok(())
                 }
                 Record::Entry(entry) => ledger
@@ -81,7 +84,9 @@ impl MemoryLedger {
             }
             .map_err(|NoRoom| Unusable::Impossible("more resources than can be counted"))?;
         }
-        ledger.restored_under_way.store(usize::from(!held.is_empty()), Ordering::Release);
+        // Writes that nobody judged, and lags, are not among what is held; names that change wait for them too.
+        ledger.restored_under_way.store(1, Ordering::Release);
+        ledger.restored_lag = lag;
         *ledger.evictions.get_mut() = forgotten;
         *ledger.restored.get_mut() = held;
         Ok(Arc::new(ledger))
@@ -115,14 +120,15 @@ impl MemoryLedger {
     }
 
     /// R8, for what was occupied when the process before ended: waits out the settle time, counted from
-    /// the restart, and draws a fresh number for each at its end.
+    /// the restart, and draws a fresh number for each at its end. Names that have changed over the restart
+    /// open when reads no longer lag behind that (rule R14).
     ///
     /// To be run once, in a task of its own. What nobody sees to stays occupied.
     pub async fn settle_restored(self: Arc<Self>) {
-        let held = mem::take(&mut *self.restored.lock());
-        if held.is_empty() {
+        if self.restored_under_way.load(Ordering::Acquire) == 0 {
             return;
         }
+        let held = mem::take(&mut *self.restored.lock());
         sleep_until(self.began + self.settle).await;
         for SavedHold { key, mode, owed: Owed { begun, read_lag } } in held {
             self.end(&EndWrite {
@@ -132,6 +138,7 @@ impl MemoryLedger {
                 ending: HoldEnding::Changed { begun, read_lag },
             });
         }
+        sleep(self.restored_lag).await;
         self.restored_under_way.store(0, Ordering::Release);
     }
 
