@@ -41,7 +41,7 @@ impl Admitted {
 pub async fn give_up(permit: Result<WritePermit, Unjudged>) {
     match permit {
         Ok(permit) => drop(permit.settle(WriteOutcome::NotApplied).await),
-        Err(unjudged) => unjudged.ended(),
+        Err(unjudged) => unjudged.ended(WriteOutcome::NotApplied),
     }
 }
 

@@ -14,7 +14,7 @@ use super::origin::exchange::{NoAnswer, exchange};
 use super::outgoing::{ContinueGate, OutgoingBody};
 use super::tunnel::tunnel;
 use super::unjudged::Unjudged;
-use crate::decide::outcome::WriteEnd;
+use crate::decide::outcome::{WriteEnd, outcome};
 use crate::decide::verdict::{Refusal, RefusalKind};
 use crate::request::preconditions::CONDITIONAL_FIELDS;
 
@@ -45,12 +45,14 @@ pub async fn pass(
         exchange(&ask.route.pool, request, &ask.bounds, false).await
     };
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
-    let has_ended = match &answered {
-        Ok(answer) => answer.body().request_progress().is_sent(),
-        Err(no_answer) => no_answer.end == WriteEnd::NotSent,
-    };
-    if let Some(unjudged) = unjudged.filter(|_| has_ended) {
-        unjudged.ended();
+    if let Some(unjudged) = unjudged {
+        match &answered {
+            Ok(answer) => {
+                let ended = outcome(WriteEnd::Answered(answer.status()), ask.policy());
+                unjudged.answered(ended, answer.body().request_progress());
+            }
+            Err(no_answer) => unjudged.ended(outcome(no_answer.end, ask.policy())),
+        }
     }
     answer(&ask, &parts, client_side, answered)
 }

@@ -2,9 +2,12 @@
 //! mode lets through where the ledger cannot take them. Nobody judges them; a change of names waits for
 //! them all the same (rule R14), or a route that is guarded from now on would not know of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::ask::Ask;
+use super::outgoing::BodyProgress;
+use crate::decide::outcome::WriteOutcome;
 use crate::decide::verdict::{Refusal, say};
 use crate::ledger::names::UnderWay;
 
@@ -39,11 +42,29 @@ impl Unjudged {
         }
     }
 
-    /// It can no longer be applied.
-    pub fn ended(mut self) {
-        if let Some(under_way) = self.under_way.take() {
-            under_way.ended(self.read_lag);
+    /// It has ended like this. One of unknown outcome counts for the settle time.
+    pub fn ended(mut self, outcome: WriteOutcome) {
+        match outcome {
+            WriteOutcome::Applied | WriteOutcome::NotApplied => {
+                if let Some(under_way) = self.under_way.take() {
+                    under_way.ended(self.read_lag);
+                }
+            }
+            WriteOutcome::Unknown(_) => drop(self),
         }
+    }
+
+    /// It was answered, perhaps before its body was over, which the origin may apply at its end: so long it
+    /// counts as under way.
+    pub fn answered(self, outcome: WriteOutcome, body: Arc<BodyProgress>) {
+        if body.is_sent() || outcome == WriteOutcome::NotApplied {
+            return self.ended(outcome);
+        }
+        tokio::spawn(async move {
+            // Sent late or never: in either case nobody can say when it is applied.
+            let _late_or_never = body.over().await;
+            drop(self);
+        });
     }
 }
 

@@ -224,10 +224,7 @@ async fn settle(
             if ended != WriteOutcome::NotApplied {
                 ask.gateway.ledger.touch_now(named.key, ask.route.route.upstream.read_lag);
             }
-            match ended {
-                WriteOutcome::Applied | WriteOutcome::NotApplied => unjudged.ended(),
-                WriteOutcome::Unknown(_) => drop(unjudged),
-            }
+            unjudged.ended(ended);
             return None;
         }
     };

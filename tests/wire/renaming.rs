@@ -211,3 +211,37 @@ fn a_renamed_resource_waits_until_reads_no_longer_lag_behind_its_last_write() {
     proxy.put("/items/1", &behind, "over what its author never saw").expect_refusal(503, "starting");
     assert_eq!(puts(&origin), 1);
 }
+
+const OFF: &str = "[ledger]\nsettle = \"1h\"\n\n[[routes]]\nname = \"item\"\npath = \"/items/{id}\"\nupstream = \"origin\"\n\
+                   mode = \"off\"\n";
+
+// An unjudged write is under way for as long as a judged one would occupy its resource.
+#[test]
+fn a_route_that_is_guarded_from_now_on_waits_out_the_settle_time_of_unjudged_writes_of_unknown_outcome() {
+    for status in ["202 Accepted", "504 Gateway Timeout"] {
+        let origin = Origin::with_item();
+        let proxy = Proxy::in_front_of(&origin, OFF);
+        origin.answer_once("PUT", "/items/1", format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"));
+        proxy.ask(&request("PUT", "/items/1").body("unjudged"));
+        reload(&proxy, &proxy.config().replace("mode = \"off\"\n", ""));
+        proxy.put("/items/1", &proxy.tag("/items/1"), "too early").expect_refusal(503, "starting");
+    }
+}
+
+#[test]
+fn an_unjudged_write_that_is_answered_early_is_waited_for_until_its_body_is_over_and_settled() {
+    let origin = Origin::with_item();
+    let proxy = Proxy::in_front_of(&origin, &OFF.replace("1h", "0s"));
+    origin.once("PUT", "/items/1", |exchange| {
+        exchange.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+        exchange.apply()
+    });
+    let mut writing = proxy.connect();
+    writing.send("PUT /items/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc").expect_answer_to("PUT");
+    writing.answer().expect(200);
+    reload(&proxy, &proxy.config().replace("mode = \"off\"\n", ""));
+    let tag = proxy.tag("/items/1");
+    proxy.put("/items/1", &tag, "too early").expect_refusal(503, "starting");
+    writing.send("def");
+    await_judged(&proxy, "/items/1", &tag);
+}
