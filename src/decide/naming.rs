@@ -93,6 +93,13 @@ impl Naming {
         self.upstreams.keys().map(String::as_str)
     }
 
+    /// The upstreams of routes that only one of the two has, `before` or this.
+    pub fn upstreams_of_changed_routes<'n>(&'n self, before: &'n Naming) -> impl Iterator<Item = &'n str> {
+        let gone = before.routes.iter().filter(|route| !self.routes.contains(route));
+        let new = self.routes.iter().filter(|route| !before.routes.contains(route));
+        gone.chain(new).map(|route| route.upstream.as_str())
+    }
+
     /// What is affected when this takes the place of `before`. Nothing if both make the same of every path.
     pub fn changed_since(&self, before: &Naming) -> Vec<Affected> {
         let mut affected = Vec::new();

@@ -141,8 +141,18 @@ impl MemoryLedger {
 
     /// The slot of a resource of an upstream, by the names that its request began with.
     pub fn key(&self, names: &NamesInForce, upstream: &str, name: &ResourceId) -> ResourceKey {
+        self.key_in(names.epoch(upstream, name.as_str()), upstream, name)
+    }
+
+    /// The same for a write that observe mode lets through while nothing is judged by these names yet: the slot
+    /// that they are judged by once the writes of before have ended, for it may end later.
+    pub fn key_once_open(&self, names: &NamesInForce, upstream: &str, name: &ResourceId) -> ResourceKey {
+        self.key_in(names.epoch_once_open(upstream, name.as_str()), upstream, name)
+    }
+
+    fn key_in(&self, epoch: Epoch, upstream: &str, name: &ResourceId) -> ResourceKey {
         let (of, name) = (upstream.as_bytes(), name.as_str());
-        match names.epoch(upstream, name) {
+        match epoch {
             Epoch(None) => self.hash(&[b"r", of, name.as_bytes()]),
             Epoch(Some((era, open))) => {
                 self.hash(&[b"r", of, name.as_bytes(), &era.to_be_bytes(), &[u8::from(open)]])

@@ -28,6 +28,9 @@ pub struct NamesInForce {
     left_over: Vec<Affected>,
     /// The writes under way, by upstream; counted anew once names of the upstream have changed.
     writes: HashMap<String, Arc<AtomicUsize>>,
+    /// By upstream, the number of the last configuration that has changed names because of its routes, or
+    /// names of its resources.
+    concerned: HashMap<String, u64>,
 }
 
 /// Names that a configuration has changed.
@@ -98,8 +101,8 @@ impl Names {
             opening: opening.clone(),
         });
         let changed = changed.collect();
-        let writes = HashMap::new();
-        Names(RwLock::new(Arc::new(NamesInForce { era, naming, changed, left_over, writes })))
+        let (writes, concerned) = (HashMap::new(), HashMap::new());
+        Names(RwLock::new(Arc::new(NamesInForce { era, naming, changed, left_over, writes, concerned })))
     }
 
     /// The names of the newest configuration.
@@ -120,12 +123,19 @@ impl Names {
         let mut before: Vec<_> =
             unopened.flat_map(|changed| changed.opening.before.iter().cloned()).collect();
         before.push(restored.clone());
-        let mut writes = in_force.writes.clone();
-        before.extend(affected.iter().filter_map(|one| writes.remove(&one.upstream)));
+        let (mut writes, mut concerned) = (in_force.writes.clone(), in_force.concerned.clone());
+        let era = in_force.era + 1;
+        if !affected.is_empty() {
+            // Paths that went from one upstream to another took the writes to them along.
+            let moved = naming.upstreams_of_changed_routes(&in_force.naming);
+            for upstream in moved.chain(affected.iter().map(|one| one.upstream.as_str())) {
+                before.extend(writes.remove(upstream));
+                concerned.insert(upstream.to_owned(), era);
+            }
+        }
         for upstream in naming.upstreams() {
             writes.entry(upstream.to_owned()).or_default();
         }
-        let era = in_force.era + 1;
         let opening = Arc::new(Opening { before, open: AtomicBool::new(false) });
         let mut changed = in_force.changed.clone();
         changed.retain(|old| !affected.contains(&old.affected));
@@ -134,7 +144,7 @@ impl Names {
             era,
             opening: opening.clone(),
         }));
-        *in_force = Arc::new(NamesInForce { era, naming, changed, left_over: Vec::new(), writes });
+        *in_force = Arc::new(NamesInForce { era, naming, changed, left_over: Vec::new(), writes, concerned });
         affected
     }
 
@@ -176,6 +186,11 @@ impl NamesInForce {
         Epoch(self.last_change(upstream, name).map(|changed| (changed.era, changed.opening.is_open())))
     }
 
+    /// Which slot a name has from the moment on that writes to it are judged.
+    pub fn epoch_once_open(&self, upstream: &str, name: &str) -> Epoch {
+        Epoch(self.last_change(upstream, name).map(|changed| (changed.era, true)))
+    }
+
     fn last_change(&self, upstream: &str, name: &str) -> Option<&Changed> {
         self.changed
             .iter()
@@ -185,9 +200,10 @@ impl NamesInForce {
 }
 
 impl UnderWay {
-    /// Whether the configuration that the request began with is still in force.
-    pub fn is_in_force(&self, began_with: &NamesInForce) -> bool {
-        self.names.era == began_with.era
+    /// Whether no names have changed because of what became of the upstream since the request began. For
+    /// writes that nobody judges, whatever they are named.
+    pub fn is_in_force(&self, began_with: &NamesInForce, upstream: &str) -> bool {
+        self.names.concerned.get(upstream).is_none_or(|era| *era <= began_with.era)
     }
 
     /// Whether a write can be judged by the names of the configuration that its request began with.

@@ -58,12 +58,16 @@ pub async fn admit(
     let observe = ask.policy().mode == Mode::Observe;
     // R14: counted before its resources get their slots, so that a change of names waits for it, or is seen.
     let under_way = ask.gateway.ledger.names().begin(&ask.policy().upstream);
+    // Not even to observe: nobody who goes by the newer names would know of it.
+    if observe && !under_way.is_in_force(&ask.live.names, &ask.policy().upstream) {
+        return Err(say::names_changed());
+    }
     let in_force = |id: &ResourceId| match ask.in_force(&under_way, id) {
         Err(_) if observe => Ok(()),
         judged => judged,
     };
     let turn = in_force(&id);
-    let named = ask.named(id);
+    let named = ask.named_to_write(id);
     let claim = match stated_claim(ask, &named, effect, parts) {
         Ok(claim) => claim,
         Err(refusal) if observe => {

@@ -61,6 +61,15 @@ impl Ask {
         Named { key: self.gateway.ledger.key(&self.live.names, &self.policy().upstream, &id), id }
     }
 
+    /// The same for a write, which observe mode lets through even while these names are not judged by.
+    pub fn named_to_write(&self, id: ResourceId) -> Named {
+        if self.policy().mode != Mode::Observe {
+            return self.named(id);
+        }
+        let key = self.gateway.ledger.key_once_open(&self.live.names, &self.policy().upstream, &id);
+        Named { key, id }
+    }
+
     /// R14: whether a write to it can be judged by the names that the request began with.
     ///
     /// # Errors

@@ -66,7 +66,7 @@ pub fn others(
     }
     let place = |id: ResourceId| {
         in_force(&id)?;
-        Ok(Place { key: ask.named(id).key, mode: HoldMode::Shared })
+        Ok(Place { key: ask.named_to_write(id).key, mode: HoldMode::Shared })
     };
     ids.into_iter().map(place).collect()
 }

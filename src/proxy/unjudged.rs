@@ -35,7 +35,7 @@ impl Unjudged {
     /// If another configuration has come into force since the request began: its route may be guarded now.
     pub fn begin(ask: &Ask) -> Result<Self, Refusal> {
         let under_way = ask.gateway.ledger.names().begin(&ask.policy().upstream);
-        if under_way.is_in_force(&ask.live.names) {
+        if under_way.is_in_force(&ask.live.names, &ask.policy().upstream) {
             Ok(Self::new(ask, under_way))
         } else {
             Err(say::names_changed())

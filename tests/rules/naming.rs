@@ -260,3 +260,31 @@ fn writes_that_a_stop_cuts_off_do_not_open_the_names_that_wait_for_them() {
     let second = MemoryLedger::restore(limits, reader).expect("whole");
     assert!(!second.rename(naming("x")).is_empty(), "they wait in the next process");
 }
+
+#[test]
+fn what_nobody_judges_is_waited_for_where_its_path_goes_to_another_upstream() {
+    let ledger = ledger();
+    let of =
+        |policy, upstream| naming_of(&config_of(&vec![("/b/{id}", "", "u"), ("/a/{id}", policy, upstream)]));
+    ledger.rename(of(POLICIES[1], "u"));
+    let (first, unjudged) = (ledger.names().in_force(), ledger.names().begin("u"));
+    ledger.rename(of("", "v"));
+    let second = ledger.names().in_force();
+    assert!(!ledger.names().begin("u").is_in_force(&first, "u"));
+    assert_eq!(ledger.names().begin("v").admits(&second, "v", "/a/1"), Err(NotInForce::Waiting));
+    drop(unjudged);
+    assert_eq!(ledger.names().begin("v").admits(&second, "v", "/a/1"), Ok(()));
+}
+
+#[test]
+fn what_nobody_judges_is_not_refused_for_a_change_that_is_none_of_its_upstream() {
+    let ledger = ledger();
+    let of = |policy| naming_of(&config_of(&vec![("/b/{id}", POLICIES[1], "u"), ("/a/{id}", policy, "v")]));
+    ledger.rename(of(""));
+    let first = ledger.names().in_force();
+    ledger.rename(of(""));
+    assert!(ledger.names().begin("v").is_in_force(&first, "v"), "nothing has changed");
+    ledger.rename(of(POLICIES[2]));
+    assert!(ledger.names().begin("u").is_in_force(&first, "u"));
+    assert!(!ledger.names().begin("v").is_in_force(&first, "v"));
+}

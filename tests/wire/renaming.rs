@@ -245,3 +245,40 @@ fn an_unjudged_write_that_is_answered_early_is_waited_for_until_its_body_is_over
     writing.send("def");
     await_judged(&proxy, "/items/1", &tag);
 }
+
+// It began with names that nobody goes by any more: whoever writes by the new ones would not meet it.
+#[test]
+fn a_write_that_began_under_observe_mode_is_not_let_through_once_its_route_is_guarded() {
+    let (origin, proxy) = items_with("mode = \"observe\"");
+    let mut writing = proxy.connect();
+    let form = "Host: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\n";
+    writing.send(format!("POST /items/1 HTTP/1.1\r\n{form}\r\na=")).expect_answer_to("POST");
+    proxy.await_metric("ifmatch_requests_in_flight", 1);
+    reload(&proxy, &proxy.config().replace("mode = \"observe\"", ""));
+    writing.send("b");
+    writing.answer().expect_refusal(503, "starting");
+    assert!(origin.seen_to("POST", "/items/1").is_empty());
+}
+
+// Names that nothing is judged by yet have another slot than afterwards, and the write ends afterwards.
+#[test]
+fn a_write_that_observe_mode_lets_through_while_names_wait_occupies_what_they_name_afterwards() {
+    let shared = "resource = \"item:{id}\"\n\n[[routes]]\nname = \"note\"\npath = \"/items/{id}/note\"\n\
+                  upstream = \"origin\"\nresource = \"item:{id}\"\nmode = \"observe\"\n";
+    let (origin, proxy) = items_with(shared);
+    let before = origin.hold("PUT", "/items/1");
+    let writing = proxy.begin(&put("/items/1", &proxy.tag("/items/1"), "one"));
+    before.arrived();
+    reload(&proxy, &proxy.config().replace("\"item:{id}\"", "\"thing:{id}\""));
+    let note = origin.hold("POST", "/items/1/note");
+    let noting = proxy.begin(&request("POST", "/items/1/note").body("a note"));
+    note.arrived();
+    before.release();
+    writing.answer().expect(204);
+    let behind = proxy.tag("/items/1");
+    proxy.put("/items/1", &behind, "beside it").expect_refusal(409, "write-in-flight");
+    note.answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    noting.answer().expect(200);
+    proxy.put("/items/1", &behind, "over the note").expect_refusal(412, "precondition-failed");
+    proxy.put("/items/1", &proxy.tag("/items/1"), "two").expect(204);
+}
