@@ -83,6 +83,15 @@ struct SavedChange {
     open: bool,
 }
 
+impl SavedNames {
+    /// Whether a ledger may have left it: no change is newer than the newest configuration, or nothing
+    /// named by it could ever be written again, and there are numbers left for configurations to come.
+    pub fn is_possible(&self) -> bool {
+        const MAX_ERA: u64 = 1 << 63;
+        self.era < MAX_ERA && self.changed.iter().all(|change| change.era <= self.era)
+    }
+}
+
 impl Names {
     /// Nothing is named yet.
     pub(super) fn new() -> Self {

@@ -260,6 +260,9 @@ impl<R: Read> Reader<R> {
             floors.push(floor);
         }
         let names = from.json(names)?;
+        if !names.is_possible() {
+            return Err(Unusable::Impossible("names of a configuration that never was"));
+        }
         let head = Head { incarnation, hash_keys, sequence, floors, names, holds, lags, entries };
         if head.floors.iter().any(|(floor, _)| floor.0 > sequence) {
             return Err(Unusable::Impossible("a floor that was never drawn"));

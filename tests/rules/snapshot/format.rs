@@ -138,6 +138,32 @@ fn a_version_that_was_never_drawn_is_refused() {
     assert!(matches!(with(6).err(), Some(Unusable::Impossible(_))));
 }
 
+// The number after the last one is none; a name that changed in the future would never be in force.
+#[test]
+fn names_of_a_configuration_that_never_was_are_refused() {
+    let change = r#"{"affected":{"upstream":"u","range":{"Text":""}},"era":3,"open":true}"#;
+    let with = |era: u64| {
+        let text =
+            format!(r#"{{"era":{era},"naming":{{"upstreams":{{}},"routes":[]}},"changed":[{change}]}}"#);
+        let head = Head {
+            names: serde_json::from_str(&text).expect("names"),
+            incarnation: Incarnation(1),
+            hash_keys: (2, 3),
+            sequence: 5,
+            floors: vec![(Version(1), BegunAt(0))],
+            holds: 0,
+            lags: 0,
+            entries: 0,
+        };
+        let writer = Writer::begin(Vec::new(), &head).expect("memory");
+        restored(&writer.finish().expect("memory"), NARROW)
+    };
+    assert!(with(3).is_ok());
+    for era in [0, 2, u64::MAX] {
+        assert!(matches!(with(era).err(), Some(Unusable::Impossible(_))), "{era}");
+    }
+}
+
 /// Also a measurement: `IFMATCH_ENTRIES=10000000 cargo test --release --test rules many_entries -- --nocapture`.
 #[test]
 fn many_entries_go_through_a_file_and_back() {
