@@ -6,7 +6,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 
 use super::ask::Ask;
-use super::gateway::LiveRoute;
+use super::gateway::{Live, LiveRoute};
 use super::slips_by::may_lead_to_guarded;
 use crate::decide::aim;
 use crate::decide::claim::HoldMode;
@@ -52,7 +52,7 @@ pub fn others(
     }
     for destination in parts.headers.get_all(DESTINATION) {
         let text = destination.to_str().unwrap_or_default();
-        match resource_at(ask, text) {
+        match resource_at(ask, &ask.live, text) {
             Reference::Resource(route, named) if route.route.policy.upstream == policy.upstream => {
                 ids.push(named?);
             }
@@ -76,14 +76,25 @@ pub fn others(
 pub fn touch_named_by(ask: &Ask, answer: &HeaderMap, status: StatusCode, permit: &WritePermit) {
     let created = (status == StatusCode::CREATED).then(|| answer.get(header::LOCATION)).flatten();
     let content = status.is_success().then(|| answer.get(header::CONTENT_LOCATION)).flatten();
+    // R14: the names of another upstream do not wait for this write when they change.
+    let newest = ask.gateway.live.load_full();
+    let further = (!Arc::ptr_eq(&newest, &ask.live)).then_some(&newest);
     for named in created.into_iter().chain(content).filter_map(|value| value.to_str().ok()) {
-        if let Reference::Resource(route, Ok(id)) = resource_at(ask, named) {
-            let ledger = &ask.gateway.ledger;
-            let key = ledger.key(&ask.live.names, &route.route.policy.upstream, &id);
-            if !permit.occupies(key) {
-                ledger.touch(key, permit.begun(), ask.route.route.upstream.read_lag);
+        for live in std::iter::once(&ask.live).chain(further) {
+            if let Reference::Resource(route, Ok(id)) = resource_at(ask, live, named) {
+                touch(ask, live, &route, &id, permit);
             }
         }
+    }
+}
+
+fn touch(ask: &Ask, live: &Live, route: &LiveRoute, id: &ResourceId, permit: &WritePermit) {
+    let ledger = &ask.gateway.ledger;
+    let key = ledger.key(&live.names, &route.route.policy.upstream, id);
+    if !permit.occupies(key) {
+        // R13: its reads lag as those of its own upstream do.
+        let lag = route.route.upstream.read_lag.max(ask.route.route.upstream.read_lag);
+        ledger.touch(key, permit.begun(), lag);
     }
 }
 
@@ -97,7 +108,7 @@ enum Reference {
     Elsewhere,
 }
 
-fn resource_at(ask: &Ask, reference: &str) -> Reference {
+fn resource_at(ask: &Ask, live: &Live, reference: &str) -> Reference {
     let resolved = resolved(ask.target.spelled.path(), reference);
     let Some(uri) = resolved.and_then(|absolute| absolute.parse::<Uri>().ok()) else {
         return Reference::Elsewhere;
@@ -120,7 +131,7 @@ fn resource_at(ask: &Ask, reference: &str) -> Reference {
         }
     }
     let path = TargetPath::parse(uri.path());
-    let Some(route) = ask.live.routes.find(here, &path) else { return Reference::Elsewhere };
+    let Some(route) = live.routes.find(here, &path) else { return Reference::Elsewhere };
     let policy = &route.route.policy;
     if !policy.is_managed() {
         return Reference::Unmanaged;

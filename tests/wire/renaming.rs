@@ -282,3 +282,41 @@ fn a_write_that_observe_mode_lets_through_while_names_wait_occupies_what_they_na
     proxy.put("/items/1", &behind, "over the note").expect_refusal(412, "precondition-failed");
     proxy.put("/items/1", &proxy.tag("/items/1"), "two").expect(204);
 }
+
+const LIST: &str = "\n[[routes]]\nname = \"list\"\npath = \"/list/{id}\"\nupstream = \"other\"\n";
+const CREATED: &str = "HTTP/1.1 201 Created\r\nLocation: /list/1\r\nContent-Length: 0\r\n\r\n";
+
+/// Two upstreams with one server; what is created at `/items/1` is found at `/list/1`, which reads like this.
+fn two_upstreams(list: &str) -> (Origin, Proxy) {
+    let origin = Origin::with_item();
+    origin.store("/list/1", "nothing yet");
+    let at = origin.address();
+    let upstreams =
+        format!("\n[upstreams.origin]\nservers = [\"{at}\"]\n[upstreams.other]\nservers = [\"{at}\"]\n");
+    let proxy = Proxy::in_front_of(&origin, &format!("{}{upstreams}{LIST}{list}", crate::given::ITEMS));
+    (origin, proxy)
+}
+
+#[test]
+fn what_a_write_names_in_another_upstream_is_stale_also_by_its_newer_name() {
+    let (origin, proxy) = two_upstreams("");
+    let held = origin.hold("POST", "/items/1");
+    let writing = proxy.begin(&request("POST", "/items/1").body("x"));
+    held.arrived();
+    reload(&proxy, &proxy.config().replace(LIST, &(LIST.to_owned() + "resource = \"list:{id}\"\n")));
+    let tag = proxy.tag("/list/1");
+    held.answer(CREATED);
+    writing.answer().expect(201);
+    proxy.put("/list/1", &tag, "stale").expect_refusal(412, "precondition-failed");
+}
+
+#[test]
+fn what_a_write_names_in_another_upstream_lags_as_reads_do_there() {
+    let (origin, proxy) = two_upstreams("read_lag = \"1h\"\n");
+    origin.answer_once("POST", "/items/1", CREATED);
+    proxy.ask(&request("POST", "/items/1").body("x")).expect(201);
+    let behind = proxy.tag("/list/1");
+    proxy
+        .put("/list/1", &behind, "over what its author never saw")
+        .expect_refusal(412, "precondition-failed");
+}
