@@ -2,6 +2,8 @@
 //!
 //! A set may be told too large: whatever falls into it by mistake costs a spurious refusal.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::resource_id::{NamePart, NameTemplate};
@@ -66,6 +68,25 @@ fn same_literal(one: &str, another: &str) -> bool {
     stem(one) == stem(another)
 }
 
+impl fmt::Display for NameRange {
+    /// For people: `order:*`, `/orders/{}`, `/files/{*}`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NameRange::Text(head) => write!(f, "{head}*"),
+            NameRange::Paths(PathShape { segments, rest }) => {
+                for segment in segments {
+                    write!(f, "/{}", segment.as_deref().unwrap_or("{}"))?;
+                }
+                f.write_str(match (rest, segments.is_empty()) {
+                    (true, _) => "/{*}",
+                    (false, true) => "/",
+                    (false, false) => "",
+                })
+            }
+        }
+    }
+}
+
 impl NameRange {
     /// Every name.
     pub fn everything() -> Self {
@@ -127,6 +148,15 @@ mod tests {
             assert_eq!(shape(another).meet(&shape(one)), both.map(shape), "{another} {one}");
         }
         assert!(shape("/export.json/{*rest}").meet(&shape("/export")).is_some());
+    }
+
+    #[test]
+    fn a_range_is_told_as_it_would_be_written() {
+        for pattern in ["/", "/orders/{id}", "/files/{*rest}", "/{*rest}"] {
+            let told = NameRange::Paths(shape(pattern)).to_string();
+            assert_eq!(told, pattern.replace("id", "").replace("rest", ""));
+        }
+        assert_eq!(NameRange::Text("order:".into()).to_string(), "order:*");
     }
 
     #[test]

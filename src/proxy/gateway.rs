@@ -227,8 +227,10 @@ fn naming_of(config: &Config) -> Naming {
 
 fn tell_renamed(affected: &[Affected]) {
     if !affected.is_empty() {
+        let names: Vec<String> =
+            affected.iter().map(|Affected { upstream, range }| format!("{upstream}: {range}")).collect();
         tracing::info!(
-            names = ?affected,
+            names = names.join(", "),
             "resources of these names are named or treated in another way now: earlier tags of theirs are \
              refused, and writes to them wait for those under way"
         );

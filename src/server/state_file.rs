@@ -138,12 +138,16 @@ impl StateFile {
             }
             Found::Unusable(reason) => {
                 let aside = beside(&self.file, "refused");
-                fs::rename(&self.file, &aside).map_err(failed("move aside", &self.file))?;
+                let moved = fs::rename(&self.file, &aside);
+                if moved.is_err() {
+                    // Kept if that can be had; gone in any case.
+                    fs::remove_file(&self.file).map_err(failed("remove", &self.file))?;
+                }
                 self.sync_folder()?;
                 tracing::error!(
                     file = %file,
                     reason = %reason,
-                    moved_to = %aside.display(),
+                    moved_to = moved.is_ok().then(|| aside.display().to_string()),
                     hold = ?limits.start_hold,
                     "the state file is refused; the ledger begins a new life: earlier tags are refused, and \
                      guarded writes wait first"

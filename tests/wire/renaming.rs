@@ -1,7 +1,7 @@
 //! R14 as a client sees it: what another configuration names or treats in another way, by a reload or over a
 //! restart, and what it leaves alone.
 
-use crate::given::{items, items_with};
+use crate::given::{ITEMS, items, items_with};
 use crate::harness::{Origin, Proxy, put, request, with_body, with_origin, with_server};
 use crate::restart::Home;
 
@@ -84,19 +84,24 @@ fn a_name_that_comes_back_brings_none_of_its_tags_back() {
 
 #[test]
 fn a_write_of_unknown_outcome_is_waited_for_until_it_is_settled() {
-    let (origin, proxy) = items();
-    let tag = proxy.tag("/items/1");
-    origin.once("PUT", "/items/1", |exchange| {
-        exchange.read_body()?;
-        exchange.close()
-    });
-    proxy.put("/items/1", &tag, "lost").expect_refusal(502, "outcome-unknown");
-    reload(&proxy, &renamed(&proxy));
-    let meanwhile = proxy.tag("/items/1");
-    proxy.put("/items/1", &meanwhile, "too early").expect_refusal(503, "starting");
-    proxy.await_rest();
-    proxy.put("/items/1", &meanwhile, "stale").expect_refusal(412, "precondition-failed");
-    proxy.put("/items/1", &proxy.tag("/items/1"), "two").expect(204);
+    for settle in ["1h", "300ms"] {
+        let origin = Origin::with_item();
+        let proxy = Proxy::in_front_of(&origin, &ITEMS.replace("300ms", settle));
+        let tag = proxy.tag("/items/1");
+        origin.once("PUT", "/items/1", |exchange| {
+            exchange.read_body()?;
+            exchange.close()
+        });
+        proxy.put("/items/1", &tag, "lost").expect_refusal(502, "outcome-unknown");
+        reload(&proxy, &renamed(&proxy));
+        if settle == "1h" {
+            proxy.put("/items/1", &proxy.tag("/items/1"), "too early").expect_refusal(503, "starting");
+        } else {
+            await_judged(&proxy, "/items/1", &tag);
+            proxy.put("/items/1", &tag, "stale").expect_refusal(412, "precondition-failed");
+            proxy.put("/items/1", &proxy.tag("/items/1"), "two").expect(204);
+        }
+    }
 }
 
 #[test]
@@ -172,30 +177,34 @@ fn tags_that_died_with_the_whole_upstream_stay_dead_without_it() {
 
 #[test]
 fn names_that_change_over_a_restart_wait_for_what_the_stop_cut_off() {
-    let (origin, home) = (Origin::with_item(), Home::new());
-    origin.store("/items/2", "two");
-    let text = with_origin(origin.address(), &home.config("1s"));
-    let mut first = Proxy::start(&text);
-    let tag = first.tag("/items/1");
-    let held = origin.hold("PUT", "/items/1");
-    let _writing = first.begin(&put("/items/1", &tag, "late"));
-    held.arrived();
-    first.signal("TERM");
-    first.log_line("it winds down", |line| {
-        line["message"].as_str().is_some_and(|m| m.contains("waiting for"))
-    });
-    first.signal("TERM");
-    assert!(first.await_exit().success());
+    for settle in ["1h", "300ms"] {
+        let (origin, home) = (Origin::with_item(), Home::new());
+        origin.store("/items/2", "two");
+        let text = with_origin(origin.address(), &home.config(settle));
+        let mut first = Proxy::start(&text.replace("[ledger]\n", "[ledger]\nstart_hold = \"0s\"\n"));
+        let (tag, other) = (first.tag("/items/1"), first.tag("/items/2"));
+        let held = origin.hold("PUT", "/items/1");
+        let _writing = first.begin(&put("/items/1", &tag, "late"));
+        held.arrived();
+        first.signal("TERM");
+        first.log_line("it winds down", |line| {
+            line["message"].as_str().is_some_and(|message| message.contains("waiting for"))
+        });
+        first.signal("TERM");
+        assert!(first.await_exit().success());
 
-    let second = Proxy::start_unready(&text.replace(AS_IT_WAS, RENAMED));
-    let meanwhile = second.tag("/items/2");
-    second.put("/items/2", &meanwhile, "too early").expect_refusal(503, "starting");
-    second.put("/items/1", &tag, "too early").expect_refusal(503, "starting");
-    held.release();
-    second.log_line("names have changed", |line| line["names"].is_string());
-    await_judged(&second, "/items/2", &meanwhile);
-    second.put("/items/2", &meanwhile, "stale").expect_refusal(412, "precondition-failed");
-    second.put("/items/2", &second.tag("/items/2"), "two").expect(204);
+        let second = Proxy::start_unready(&text.replace(AS_IT_WAS, RENAMED));
+        second.log_line("names have changed", |line| line["names"].is_string());
+        if settle == "1h" {
+            second.put("/items/2", &second.tag("/items/2"), "too early").expect_refusal(503, "starting");
+            second.put("/items/1", &tag, "too early").expect_refusal(503, "starting");
+        } else {
+            held.release();
+            await_judged(&second, "/items/2", &other);
+            second.put("/items/2", &other, "stale").expect_refusal(412, "precondition-failed");
+            second.put("/items/2", &second.tag("/items/2"), "two").expect(204);
+        }
+    }
 }
 
 // The lag is known to the old slot alone: a read that still shows what was there before the write would get

@@ -146,6 +146,18 @@ fn a_tag_survives_a_clean_restart() {
     third.put("/items/1", &written, "with a tag of the second").expect(204);
 }
 
+// Whatever stands where it would be moved to.
+#[test]
+fn a_bad_file_that_cannot_be_moved_aside_does_not_stop_the_start() {
+    let (origin, home) = (Origin::with_item(), Home::new());
+    std::fs::write(home.file(), "nonsense").expect("a file");
+    std::fs::create_dir_all(home.refused_file().join("full")).expect("a folder");
+    let proxy = home.start(&origin, SHORT);
+    await_log(&proxy, "the state file is refused");
+    assert!(!home.file().exists());
+    proxy.put("/items/1", &proxy.tag("/items/1"), "two").expect(204);
+}
+
 // A process that crashes has not saved: had it left the file it came from, its successor would go back to
 // the versions of then, and accept tags of states that the crashed one has replaced.
 #[test]

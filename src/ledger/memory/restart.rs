@@ -55,6 +55,9 @@ impl MemoryLedger {
     /// # Errors
     /// If the state is not whole. Nothing of it is used then.
     pub fn restore<R: Read>(limits: LedgerLimits, mut from: Reader<R>) -> Result<Arc<Self>, Unusable> {
+        // What a start without a state waits for beyond the settle time: reads that lag, also behind writes
+        // that nobody judged.
+        let lag_of_all = limits.start_hold.saturating_sub(limits.settle);
         let limits = LedgerLimits { start_hold: Duration::ZERO, ..limits };
         let head = from.head();
         let (one, other) = head.hash_keys;
@@ -65,7 +68,7 @@ impl MemoryLedger {
         let until = Millis(super::millis(limits.settle));
         let mut held = Vec::new();
         let mut forgotten = 0;
-        let mut lag = Duration::ZERO;
+        let mut lag = lag_of_all;
         while let Some(record) = from.record()? {
             match record {
                 Record::Hold(hold) => {
