@@ -151,7 +151,6 @@ impl TargetPath {
             match without_parameters(segment) {
                 "." if fold.dot_segments => {}
                 ".." if fold.dot_segments => drop(kept.pop()),
-                "" if fold.empty_segments => {}
                 _ => kept.push(segment),
             }
         }

@@ -334,6 +334,10 @@ fn a_fold_that_is_off_turns_no_other_one_off() {
     assert_eq!(named(empty_off, "/a/./b/x/.."), "/a/b");
     assert_eq!(named(empty_off, "/a//x/..;v=1/b"), "/a//b");
     assert_eq!(named(Fold { dot_segments: false, ..on }, "/.../a//b"), "/a/b");
+    // Where parameters belong to a name, a segment that is nothing else is not empty, blanks around it or not.
+    let parameters_off = Fold { dot_segments: false, parameters: false, ..on };
+    assert_eq!(named(parameters_off, "/a/;v/b"), "/a/;v/b");
+    assert_eq!(named(parameters_off, "/a/%20;v/b"), "/a/;v/b");
     // The empty segment behind the slash was taken for the last one.
     assert_eq!(named(empty_off, "/a.json/"), "/a");
     assert_eq!(named(empty_off, "/a.json//..."), "/a");

@@ -21,7 +21,8 @@ pub(crate) fn check(data: &[u8]) {
     let fold = fold_without(off);
     any_path(path, query, fold);
     a_query(query);
-    let path = &format!("/{}", path.trim_start_matches('/'));
+    // The request line has no blanks within its target.
+    let path = &format!("/{}", path.trim_start_matches('/').replace(' ', "%20"));
     if TargetPath::parse(path).ambiguity().is_none() {
         folded_once(path, fold);
         encodings(path);
@@ -181,7 +182,8 @@ fn spellings(text: &str) {
         }
     }
     let last = text.rsplit('/').next().unwrap_or_default();
-    if last.ends_with(|c: char| c.is_ascii_alphanumeric()) && !last.contains(';') {
+    let decoded = percent_decode_str(last).decode_utf8_lossy();
+    if decoded.ends_with(|c: char| c.is_ascii_alphanumeric()) && !decoded.contains(';') {
         for end in [".", "%20", ".%20.", ";v=1", ";", ".json", ".XML", ".html.", "/x/..", "/."] {
             must_be_one(name, text, &format!("{text}{end}"));
         }
