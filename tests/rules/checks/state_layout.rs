@@ -105,6 +105,14 @@ impl State {
         }
         let (of_names, records) = rest.0.split_at_checked(usize::try_from(names).ok()?)?;
         serde_json::from_slice::<SavedNames>(of_names).ok()?;
+        let told: serde_json::Value = serde_json::from_slice(of_names).ok()?;
+        let era = told.get("era")?.as_u64()?;
+        let changed = told.get("changed")?.as_array()?;
+        // R14: every configuration that it names was in force, and there are numbers left for others.
+        let was = |change: &serde_json::Value| change.get("era")?.as_u64().filter(|of| *of <= era);
+        if era >= 1 << 63 || changed.iter().any(|change| was(change).is_none()) {
+            return None;
+        }
         (state.names, rest.0) = (of_names.to_vec(), records);
         for _ in 0..holds {
             state.holds.insert((rest.number()?, rest.take::<1>()?[0], rest.short()?, rest.number()?));
