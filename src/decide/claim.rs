@@ -95,6 +95,20 @@ pub struct Claim {
     pub states_only_a_date: bool,
 }
 
+impl Claim {
+    /// What a write claims in observe mode whose own claim would have been refused: nothing.
+    pub fn blind() -> Self {
+        Claim {
+            hold: HoldMode::Shared,
+            condition: VersionCondition::default(),
+            probe: Probe::default(),
+            patience: Patience::Never,
+            is_override: false,
+            states_only_a_date: false,
+        }
+    }
+}
+
 /// Reads a write's claim out of what it states.
 ///
 /// # Errors

@@ -95,9 +95,14 @@ impl Naming {
 
     /// The upstreams of routes that only one of the two has, `before` or this.
     pub fn upstreams_of_changed_routes<'n>(&'n self, before: &'n Naming) -> impl Iterator<Item = &'n str> {
+        self.changed_routes(before).map(|route| route.upstream.as_str())
+    }
+
+    /// The routes that only one of the two has.
+    fn changed_routes<'n>(&'n self, before: &'n Naming) -> impl Iterator<Item = &'n RouteNaming> {
         let gone = before.routes.iter().filter(|route| !self.routes.contains(route));
         let new = self.routes.iter().filter(|route| !before.routes.contains(route));
-        gone.chain(new).map(|route| route.upstream.as_str())
+        gone.chain(new)
     }
 
     /// What is affected when this takes the place of `before`. Nothing if both make the same of every path.
@@ -114,9 +119,7 @@ impl Naming {
                 add(name, NameRange::everything());
             }
         }
-        let gone = before.routes.iter().filter(|route| !self.routes.contains(route));
-        let new = self.routes.iter().filter(|route| !before.routes.contains(route));
-        for changed in gone.chain(new) {
+        for changed in self.changed_routes(before) {
             for range in &changed.names {
                 add(&changed.upstream, range.clone());
             }

@@ -185,11 +185,6 @@ impl Names {
 }
 
 impl NamesInForce {
-    /// The number of the configuration.
-    pub fn era(&self) -> u64 {
-        self.era
-    }
-
     /// Which slot a name has. For a write to be judged, after [`UnderWay::admits`].
     pub fn epoch(&self, upstream: &str, name: &str) -> Epoch {
         Epoch(self.last_change(upstream, name).map(|changed| (changed.era, changed.opening.is_open())))
@@ -226,9 +221,7 @@ impl UnderWay {
             Some(_) | None => Ok(()),
         }
     }
-}
 
-impl UnderWay {
     /// It can no longer be applied, and after this time no read shows what was there before it (rule R13):
     /// a name's next slot knows nothing of that, so it is counted for so long.
     pub fn ended(self, read_lag: Duration) {

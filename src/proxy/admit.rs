@@ -7,7 +7,7 @@ use http::request::Parts;
 use super::ask::{Ask, Named};
 use super::changes;
 use super::unjudged::Unjudged;
-use crate::decide::claim::{Claim, HoldMode, Patience, Probe, VersionCondition, claim};
+use crate::decide::claim::{Claim, Patience, claim};
 use crate::decide::outcome::WriteOutcome;
 use crate::decide::policy::{Mode, Overlap};
 use crate::decide::verdict::{Refusal, RefusalKind, say};
@@ -72,7 +72,7 @@ pub async fn admit(
         Ok(claim) => claim,
         Err(refusal) if observe => {
             ask.note_conflict(&parts.headers, Some(&named), &refusal);
-            blind()
+            Claim::blind()
         }
         Err(refusal) => return Err(refusal),
     };
@@ -125,18 +125,6 @@ pub async fn admit(
 fn stated_claim(ask: &Ask, named: &Named, effect: Effect, parts: &Parts) -> Result<Claim, Refusal> {
     let stated = Preconditions::read(&parts.headers).map_err(|malformed| say::malformed(&malformed))?;
     claim(effect, &stated, ask.policy(), ask.gateway.ledger.incarnation(), named.key)
-}
-
-/// What a write claims in observe mode whose own claim would have been refused.
-fn blind() -> Claim {
-    Claim {
-        hold: HoldMode::Shared,
-        condition: VersionCondition::default(),
-        probe: Probe::default(),
-        patience: Patience::Never,
-        is_override: false,
-        states_only_a_date: false,
-    }
 }
 
 async fn begin(ask: &Ask, write: &BeginWrite, patience: Patience) -> Result<Begun, NotBegun> {

@@ -306,11 +306,7 @@ fn limits_change_with_a_reload() {
     let mut client = proxy.connect();
     client.ask(&request("GET", &target)).expect(414);
     let text = proxy.config().replace("\"256B\"", "\"512B\"").replace("flight = 1", "flight = 2");
-    proxy.rewrite(&text);
-    proxy.signal("HUP");
-    proxy.log_line("the configuration is in force", |l| {
-        l["message"].as_str().is_some_and(|m| m.contains("is in force"))
-    });
+    proxy.reload(&text);
     client.ask(&request("GET", &target)).expect(200);
     let held = origin.hold("POST", "/items/1");
     let posting = proxy.begin(&request("POST", "/items/1").body("x"));

@@ -8,20 +8,6 @@ use crate::restart::Home;
 const RENAMED: &str = "path = \"/items/{id}\"\nresource = \"item:{id}\"\n";
 const AS_IT_WAS: &str = "path = \"/items/{id}\"\n";
 
-/// Puts another text in force and waits until it is.
-#[track_caller]
-fn reload(proxy: &Proxy, config: &str) {
-    const AT: &str = "ifmatch_config_last_reload_success_timestamp_seconds";
-    let before = proxy.metrics().value(AT).unwrap_or_default();
-    proxy.rewrite(config);
-    proxy.signal("HUP");
-    let began = std::time::Instant::now();
-    while proxy.metrics().value(AT).unwrap_or_default() <= before {
-        assert!(began.elapsed() < crate::harness::HANG, "the new text is never in force");
-        std::thread::yield_now();
-    }
-}
-
 fn puts(origin: &Origin) -> usize {
     origin.seen().iter().filter(|request| request.method == "PUT").count()
 }
@@ -50,7 +36,7 @@ fn a_renamed_resource_waits_for_the_write_that_its_old_name_is_occupied_by() {
     let held = origin.hold("PUT", "/items/1");
     let writing = proxy.begin(&put("/items/1", &tag, "under the old name"));
     held.arrived();
-    reload(&proxy, &renamed(&proxy));
+    proxy.reload(&renamed(&proxy));
     let meanwhile = proxy.tag("/items/1");
     assert_ne!(meanwhile, tag);
     let refused = proxy.put("/items/1", &meanwhile, "too early").expect_refusal(503, "starting");
@@ -73,9 +59,9 @@ fn a_renamed_resource_waits_for_the_write_that_its_old_name_is_occupied_by() {
 fn a_name_that_comes_back_brings_none_of_its_tags_back() {
     let (_origin, proxy) = items();
     let tag = proxy.tag("/items/1");
-    reload(&proxy, &renamed(&proxy));
+    proxy.reload(&renamed(&proxy));
     let other = proxy.put("/items/1", &proxy.tag("/items/1"), "behind its back").expect(204).tag();
-    reload(&proxy, proxy.config());
+    proxy.reload(proxy.config());
     for old in [&tag, &other] {
         proxy.put("/items/1", old, "stale").expect_refusal(412, "precondition-failed");
     }
@@ -93,7 +79,7 @@ fn a_write_of_unknown_outcome_is_waited_for_until_it_is_settled() {
             exchange.close()
         });
         proxy.put("/items/1", &tag, "lost").expect_refusal(502, "outcome-unknown");
-        reload(&proxy, &renamed(&proxy));
+        proxy.reload(&renamed(&proxy));
         if settle == "1h" {
             proxy.put("/items/1", &proxy.tag("/items/1"), "too early").expect_refusal(503, "starting");
         } else {
@@ -109,12 +95,12 @@ fn another_policy_or_another_origin_makes_earlier_tags_stale() {
     let (origin, proxy) = items();
     let tag = proxy.tag("/items/1");
     let allow = AS_IT_WAS.to_owned() + "unconditional = \"allow\"\n";
-    reload(&proxy, &proxy.config().replace(AS_IT_WAS, &allow));
+    proxy.reload(&proxy.config().replace(AS_IT_WAS, &allow));
     proxy.put("/items/1", &tag, "stale").expect_refusal(412, "precondition-failed");
     let tag = proxy.tag("/items/1");
     let other = Origin::with_item();
     let moved = proxy.config().replace(AS_IT_WAS, &allow);
-    reload(&proxy, &moved.replace(&origin.address().to_string(), &other.address().to_string()));
+    proxy.reload(&moved.replace(&origin.address().to_string(), &other.address().to_string()));
     proxy.put("/items/1", &tag, "stale").expect_refusal(412, "precondition-failed");
     proxy.put("/items/1", &proxy.tag("/items/1"), "two").expect(204);
     assert_eq!((puts(&origin), puts(&other)), (0, 1));
@@ -126,7 +112,7 @@ fn what_only_words_and_limits_change_keeps_its_tags() {
     let tag = proxy.tag("/items/1");
     let words = AS_IT_WAS.to_owned() + "stale_status = 409\nreveal_current = true\nbody_limit = \"1KiB\"\n";
     let text = proxy.config().replace(AS_IT_WAS, &words).replace("name = \"item\"", "name = \"renamed\"");
-    reload(&proxy, &text);
+    proxy.reload(&text);
     let fresh = proxy.put("/items/1", &tag, "two").expect(204).tag();
     proxy.put("/items/1", &tag, "stale").expect_refusal(409, "precondition-failed");
     proxy.put("/items/1", &fresh, "three").expect(204);
@@ -141,7 +127,7 @@ fn a_route_that_is_guarded_from_now_on_waits_for_the_writes_that_nobody_judged()
     let held = origin.hold("PUT", "/items/1");
     let writing = proxy.begin(&request("PUT", "/items/1").body("unjudged"));
     held.arrived();
-    reload(&proxy, &proxy.config().replace("mode = \"off\"\n", ""));
+    proxy.reload(&proxy.config().replace("mode = \"off\"\n", ""));
     let tag = proxy.tag("/items/1");
     proxy.put("/items/1", &tag, "too early").expect_refusal(503, "starting");
     held.release();
@@ -163,9 +149,9 @@ fn tags_that_died_with_the_whole_upstream_stay_dead_without_it() {
     let tag = first.tag("/items/1");
     first.ask(&request("POST", "/import").body("x"));
     first.put("/items/1", &tag, "stale").expect_refusal(412, "precondition-failed");
-    reload(&first, &without);
+    first.reload(&without);
     first.put("/items/1", &tag, "stale").expect_refusal(412, "precondition-failed");
-    reload(&first, &with);
+    first.reload(&with);
     first.put("/items/1", &tag, "stale").expect_refusal(412, "precondition-failed");
     first.signal("TERM");
     assert!(first.await_exit().success());
@@ -214,7 +200,7 @@ fn a_renamed_resource_waits_until_reads_no_longer_lag_behind_its_last_write() {
     let (origin, proxy) = items_with("read_lag = \"1h\"");
     let tag = proxy.tag("/items/1");
     proxy.put("/items/1", &tag, "new").expect(204);
-    reload(&proxy, &renamed(&proxy));
+    proxy.reload(&renamed(&proxy));
     origin.answer_once("GET", "/items/1", with_body("200 OK", "text/plain", "what was there before"));
     let behind = proxy.tag("/items/1");
     proxy.put("/items/1", &behind, "over what its author never saw").expect_refusal(503, "starting");
@@ -232,7 +218,7 @@ fn a_route_that_is_guarded_from_now_on_waits_out_the_settle_time_of_unjudged_wri
         let proxy = Proxy::in_front_of(&origin, OFF);
         origin.answer_once("PUT", "/items/1", format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"));
         proxy.ask(&request("PUT", "/items/1").body("unjudged"));
-        reload(&proxy, &proxy.config().replace("mode = \"off\"\n", ""));
+        proxy.reload(&proxy.config().replace("mode = \"off\"\n", ""));
         proxy.put("/items/1", &proxy.tag("/items/1"), "too early").expect_refusal(503, "starting");
     }
 }
@@ -248,7 +234,7 @@ fn an_unjudged_write_that_is_answered_early_is_waited_for_until_its_body_is_over
     let mut writing = proxy.connect();
     writing.send("PUT /items/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc").expect_answer_to("PUT");
     writing.answer().expect(200);
-    reload(&proxy, &proxy.config().replace("mode = \"off\"\n", ""));
+    proxy.reload(&proxy.config().replace("mode = \"off\"\n", ""));
     let tag = proxy.tag("/items/1");
     proxy.put("/items/1", &tag, "too early").expect_refusal(503, "starting");
     writing.send("def");
@@ -263,7 +249,7 @@ fn a_write_that_began_under_observe_mode_is_not_let_through_once_its_route_is_gu
     let form = "Host: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\n";
     writing.send(format!("POST /items/1 HTTP/1.1\r\n{form}\r\na=")).expect_answer_to("POST");
     proxy.await_metric("ifmatch_requests_in_flight", 1);
-    reload(&proxy, &proxy.config().replace("mode = \"observe\"", ""));
+    proxy.reload(&proxy.config().replace("mode = \"observe\"", ""));
     writing.send("b");
     writing.answer().expect_refusal(503, "starting");
     assert!(origin.seen_to("POST", "/items/1").is_empty());
@@ -278,7 +264,7 @@ fn a_write_that_observe_mode_lets_through_while_names_wait_occupies_what_they_na
     let before = origin.hold("PUT", "/items/1");
     let writing = proxy.begin(&put("/items/1", &proxy.tag("/items/1"), "one"));
     before.arrived();
-    reload(&proxy, &proxy.config().replace("\"item:{id}\"", "\"thing:{id}\""));
+    proxy.reload(&proxy.config().replace("\"item:{id}\"", "\"thing:{id}\""));
     let note = origin.hold("POST", "/items/1/note");
     let noting = proxy.begin(&request("POST", "/items/1/note").body("a note"));
     note.arrived();
@@ -312,7 +298,7 @@ fn what_a_write_names_in_another_upstream_is_stale_also_by_its_newer_name() {
     let held = origin.hold("POST", "/items/1");
     let writing = proxy.begin(&request("POST", "/items/1").body("x"));
     held.arrived();
-    reload(&proxy, &proxy.config().replace(LIST, &(LIST.to_owned() + "resource = \"list:{id}\"\n")));
+    proxy.reload(&proxy.config().replace(LIST, &(LIST.to_owned() + "resource = \"list:{id}\"\n")));
     let tag = proxy.tag("/list/1");
     held.answer(CREATED);
     writing.answer().expect(201);

@@ -5,6 +5,7 @@ use std::hash::Hasher;
 use ifmatch::decide::claim::HoldMode;
 use ifmatch::decide::outcome::WriteOutcome;
 use ifmatch::ledger::memory::{BeginWrite, MemoryLedger};
+use ifmatch::ledger::names::SavedNames;
 use ifmatch::ledger::protocol::{BegunAt, SavedEntry};
 use ifmatch::ledger::snapshot::{FORMAT, Head, MAGIC, Reader, Record, Unusable, Writer};
 use ifmatch::request::version_tag::{Incarnation, ResourceKey, Version};
@@ -26,6 +27,20 @@ fn small() -> Vec<u8> {
 
 fn refused(bytes: &[u8]) -> Unusable {
     restored(bytes, NARROW).err().expect("refused")
+}
+
+/// Of a ledger in which nothing has happened yet, with one shard.
+fn head() -> Head {
+    Head {
+        incarnation: Incarnation(1),
+        hash_keys: (2, 3),
+        sequence: 5,
+        floors: vec![(Version(1), BegunAt(0))],
+        names: SavedNames::default(),
+        holds: 0,
+        lags: 0,
+        entries: 0,
+    }
 }
 
 /// With a checksum that matches.
@@ -118,16 +133,7 @@ fn lengths_beyond_all_memory_allocate_nothing() {
 
 #[test]
 fn a_version_that_was_never_drawn_is_refused() {
-    let head = Head {
-        names: Default::default(),
-        incarnation: Incarnation(1),
-        hash_keys: (2, 3),
-        sequence: 5,
-        floors: vec![(Version(1), BegunAt(0))],
-        holds: 0,
-        lags: 0,
-        entries: 1,
-    };
+    let head = Head { entries: 1, ..head() };
     let with = |version| {
         let mut writer = Writer::begin(Vec::new(), &head).expect("memory");
         let entry = SavedEntry { key: key(1), version: Version(version), begun: BegunAt(0) };
@@ -145,16 +151,7 @@ fn names_of_a_configuration_that_never_was_are_refused() {
     let with = |era: u64| {
         let text =
             format!(r#"{{"era":{era},"naming":{{"upstreams":{{}},"routes":[]}},"changed":[{change}]}}"#);
-        let head = Head {
-            names: serde_json::from_str(&text).expect("names"),
-            incarnation: Incarnation(1),
-            hash_keys: (2, 3),
-            sequence: 5,
-            floors: vec![(Version(1), BegunAt(0))],
-            holds: 0,
-            lags: 0,
-            entries: 0,
-        };
+        let head = Head { names: serde_json::from_str(&text).expect("names"), ..head() };
         let writer = Writer::begin(Vec::new(), &head).expect("memory");
         restored(&writer.finish().expect("memory"), NARROW)
     };
@@ -170,16 +167,8 @@ fn many_entries_go_through_a_file_and_back() {
     let asked = std::env::var("IFMATCH_ENTRIES").ok().and_then(|text| text.parse::<u64>().ok());
     let entries = asked.unwrap_or(100_000);
     let room = usize::try_from(entries + entries / 5).expect("fits");
-    let head = Head {
-        names: Default::default(),
-        incarnation: Incarnation(1),
-        hash_keys: (2, 3),
-        sequence: entries + 1,
-        floors: vec![(Version(1), BegunAt(0)); 64],
-        holds: 0,
-        lags: 0,
-        entries,
-    };
+    let floors = vec![(Version(1), BegunAt(0)); 64];
+    let head = Head { sequence: entries + 1, floors, entries, ..head() };
     let mut writer = Writer::begin(Vec::new(), &head).expect("memory");
     for n in 1..=entries {
         // Spread over shards and slots as hashes are.

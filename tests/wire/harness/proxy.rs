@@ -243,6 +243,20 @@ impl Proxy {
         std::fs::write(self.config_file(), config).expect("a file");
     }
 
+    /// Puts another text of the configuration in force, and waits until it is.
+    #[track_caller]
+    pub fn reload(&self, config: &str) {
+        const AT: &str = "ifmatch_config_last_reload_success_timestamp_seconds";
+        let before = self.metrics().value(AT).unwrap_or_default();
+        self.rewrite(config);
+        self.signal("HUP");
+        let began = Instant::now();
+        while self.metrics().value(AT).unwrap_or_default() <= before {
+            assert!(began.elapsed() < HANG, "the new text is never in force");
+            std::thread::yield_now();
+        }
+    }
+
     /// Waits until the process has ended.
     #[track_caller]
     pub fn await_exit(&mut self) -> ExitStatus {

@@ -1,7 +1,7 @@
 //! A write asks to be let through: what the rules' text says to it, and what it is told.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use ifmatch::decide::claim::{Claim, HoldMode, Patience, Probe, Shown, VersionCondition, claim, judge_shown};
+use ifmatch::decide::claim::{Claim, HoldMode, Shown, claim, judge_shown};
 use ifmatch::decide::outcome::WriteOutcome;
 use ifmatch::decide::policy::{Unconditional, WeakIfMatch};
 use ifmatch::decide::verdict::{Refusal, RefusalKind};
@@ -118,7 +118,7 @@ impl World<'_> {
                 assert!(states_nothing && must_state, "{fields:?}");
                 self.counts.count("precondition required");
                 // Only observed: it is forwarded as one that claims nothing.
-                return begin.observe.then(|| self.asked(begin, of, blind(), effect));
+                return begin.observe.then(|| self.asked(begin, of, Claim::blind(), effect));
             }
         };
         assert!(!states_nothing || !must_state, "428");
@@ -266,17 +266,5 @@ impl World<'_> {
         let refused = (wants(&begin.if_match) && !exists) || (wants(&begin.if_none_match) && exists);
         assert_eq!(judged.is_err(), refused, "{begin:?}");
         judged
-    }
-}
-
-/// As the proxy forwards what it only observes and would have refused.
-fn blind() -> Claim {
-    Claim {
-        hold: HoldMode::Shared,
-        condition: VersionCondition::default(),
-        probe: Probe::default(),
-        patience: Patience::Never,
-        is_override: false,
-        states_only_a_date: false,
     }
 }
