@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use http::Request;
+use memchr::{memchr, memrchr};
 use parking_lot::Mutex;
 
 /// Marks a request whose target was sent with a fragment.
@@ -80,14 +81,14 @@ impl Lines {
 
     /// The client sent this.
     pub fn look(&mut self, read: &[u8]) {
-        if read.contains(&b'#') || self.line.contains(&b'#') {
+        if memchr(b'#', read).is_some() || memchr(b'#', &self.line).is_some() {
             let mut lines = read.split(|byte| *byte == b'\n');
             let begun = lines.next_back().unwrap_or_default();
             for line in lines {
                 self.end_line(line);
             }
             self.begin_line(begun);
-        } else if let Some(end) = read.iter().rposition(|byte| *byte == b'\n') {
+        } else if let Some(end) = memrchr(b'\n', read) {
             self.line = Vec::new();
             self.begin_line(read.get(end + 1..).unwrap_or_default());
         } else {
@@ -97,7 +98,10 @@ impl Lines {
 
     fn begin_line(&mut self, part: &[u8]) {
         self.line.extend_from_slice(part.get(part.len().saturating_sub(LONGEST)..).unwrap_or_default());
-        self.line.drain(..self.line.len().saturating_sub(LONGEST));
+        let too_long = self.line.len().saturating_sub(LONGEST);
+        if too_long > 0 {
+            self.line.drain(..too_long);
+        }
     }
 
     fn end_line(&mut self, part: &[u8]) {

@@ -67,11 +67,12 @@ pub async fn forward(
         ask.method.clone(),
         named.id.to_string(),
     );
-    let work = async move {
+    // In a box of its own: it is large, and would be copied each time that it is handed on.
+    let work = Box::pin(async move {
         let carried = carry(ask, named, effect, parts, body, admitted).await;
         drop(forwarding);
         carried
-    };
+    });
     let answered = teller.outlive(work).await;
     answered.unwrap_or_else(|| (refuse(&abandoned, statuses, &path, None), "unknown"))
 }

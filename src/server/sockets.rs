@@ -68,17 +68,14 @@ impl<A> OnSockets<A> {
         closing: ShutdownWatch,
         keep: Option<watch::Sender<bool>>,
     ) -> Self {
-        /// Enough for hyper's own buffer to be filled from; the default of 64 KiB would be kept for
-        /// the life of every idle connection.
-        const READ: usize = 4096;
-        /// hyper writes whole messages; nothing is gained by copying them again.
-        const WRITE: usize = 1460;
         let mut service = Service::new(name.to_owned(), app);
         let mut fds = Fds::new();
         for (listener, address) in sockets.listeners.into_iter().zip(sockets.addresses) {
             fds.add(address.to_string(), listener.into_raw_fd());
+            // hyper reads into buffers of its own and writes whole messages: another buffer would only be
+            // copied through, and kept for the life of every idle connection.
             let listener =
-                ListenerConfig::tcp(address.to_string()).l4_buffer(L4BufferSettings::new(READ, WRITE));
+                ListenerConfig::tcp(address.to_string()).l4_buffer(L4BufferSettings::unbuffered());
             service.add_listener(listener);
         }
         OnSockets { service, sockets: Arc::new(Mutex::new(fds)), closing, _keep: keep }

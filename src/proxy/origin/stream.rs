@@ -16,7 +16,7 @@ use std::task::{Context, Poll, ready};
 
 use prometheus::IntGauge;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::proxy::patience::{Pace, Paced};
@@ -95,6 +95,18 @@ impl OriginStream {
         }
     }
 
+    /// Reads what has arrived. Where that leaves room in the buffer the socket is empty, and says so to the
+    /// reactor at once: hyper asks again after every read, which would cost a system call to learn the same.
+    fn try_read(&self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
+        let room = buf.remaining();
+        let mut read = 0;
+        let tried = self.socket.try_io(Interest::READABLE, || {
+            read = self.socket.try_read_buf(buf)?;
+            if (1..room).contains(&read) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        if read > 0 { Ok(()) } else { tried }
+    }
+
     fn write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.socket.poll_write_ready(cx))?;
@@ -119,10 +131,9 @@ impl AsyncRead for OriginStream {
         }
         loop {
             ready!(self.socket.poll_read_ready(cx))?;
-            match self.socket.try_read_buf(buf) {
-                Ok(_) => return Poll::Ready(Ok(())),
+            match self.try_read(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                done => return Poll::Ready(done),
             }
         }
     }
