@@ -42,9 +42,18 @@ pub struct Server {
     /// How many conflicts `/conflicts` tells.
     pub conflicts_kept: usize,
     /// The pseudonym in `Via`, or `None` to add no such field.
-    pub via: Option<HeaderValue>,
+    pub via: Option<Via>,
     /// What becomes of `X-Forwarded-For`, `-Host` and `-Proto`.
     pub x_forwarded: XForwarded,
+}
+
+/// The values of `Via` for messages that came in HTTP/1.0 and in HTTP/1.1 (RFC 9110 section 7.6.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Via {
+    /// `1.0` and the pseudonym.
+    pub http_10: HeaderValue,
+    /// `1.1` and the pseudonym.
+    pub http_11: HeaderValue,
 }
 
 /// What becomes of `X-Forwarded-For`, `-Host` and `-Proto`.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 use regex::Regex;
 
+use super::checked::Via;
 use super::nearest::nearest;
 use crate::identify::route_table::HostPattern;
 
@@ -230,9 +231,10 @@ pub(super) fn cookie_name(text: &str) -> Result<String, Mistake> {
 }
 
 /// The pseudonym of RFC 9110 section 7.6.3.
-pub(super) fn pseudonym(text: &str) -> Result<HeaderValue, Mistake> {
+pub(super) fn pseudonym(text: &str) -> Result<Via, Mistake> {
     let wrong = || Mistake::found(format!("{} is not a token", quote(text)));
-    if is_token(text) { HeaderValue::from_str(text).map_err(|_| wrong()) } else { Err(wrong()) }
+    let value = |protocol| HeaderValue::try_from(format!("{protocol} {text}")).map_err(|_| wrong());
+    if is_token(text) { Ok(Via { http_10: value("1.0")?, http_11: value("1.1")? }) } else { Err(wrong()) }
 }
 
 fn is_token(text: &str) -> bool {

@@ -6,6 +6,7 @@
 
 pub mod name_range;
 pub mod other_readings;
+pub mod plain_path;
 pub mod query;
 pub mod resource_id;
 pub mod route_table;

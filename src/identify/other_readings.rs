@@ -91,7 +91,8 @@ mod tests {
             "/%00/items/1",
             "/items/1%00.html",
         ] {
-            let readings: Vec<String> = other_readings(path).iter().map(TargetPath::routed).collect();
+            let readings = other_readings(path);
+            let readings: Vec<_> = readings.iter().map(TargetPath::routed).collect();
             assert!(readings.iter().any(|reading| reading == "/items/1"), "{path}: {readings:?}");
         }
     }

@@ -1,30 +1,60 @@
 //! Names of resources, and the templates that make them.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use http::uri::PathAndQuery;
+use smallvec::SmallVec;
 
 use super::query;
 use super::target_path::{Fold, TargetPath, fold_segment};
 
 /// The name of a resource within its upstream, such as `order:17` or `/orders/17`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ResourceId(String);
+#[derive(Clone, Debug)]
+pub struct ResourceId(Name);
+
+#[derive(Clone, Debug)]
+enum Name {
+    Text(String),
+    /// The path of a request, shared with it.
+    Path(PathAndQuery),
+}
 
 impl ResourceId {
     /// The name as text, for people and for the ledger's hash.
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Name::Text(text) => text,
+            Name::Path(target) => target.path(),
+        }
+    }
+
+    /// The canonical path of a request.
+    pub fn of_path(path: &TargetPath, fold: Fold) -> Self {
+        match path.plain() {
+            Some(target) => ResourceId(Name::Path(target.clone())),
+            None => ResourceId::from(path.folded(fold).into_owned()),
+        }
     }
 }
 
 impl From<String> for ResourceId {
     fn from(name: String) -> Self {
-        ResourceId(name)
+        ResourceId(Name::Text(name))
     }
 }
 
+impl PartialEq for ResourceId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for ResourceId {}
+
 impl fmt::Display for ResourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -79,20 +109,20 @@ impl NameTemplate {
     /// If a query parameter that the template uses is missing or repeated.
     pub fn name(&self, path: &TargetPath, query: Option<&str>, fold: Fold) -> Result<ResourceId, NoName> {
         let parts = match self {
-            NameTemplate::CanonicalPath => return Ok(ResourceId(path.folded(fold))),
+            NameTemplate::CanonicalPath => return Ok(ResourceId::of_path(path, fold)),
             NameTemplate::Parts(parts) => parts,
         };
-        let segments = path.segments(fold);
+        let segments: SmallVec<[Cow<'_, str>; 8]> = path.segments(fold).collect();
         let mut name = String::new();
         for part in parts {
             match part {
                 NamePart::Literal(text) => name.push_str(text),
-                NamePart::Segment(at) => name.push_str(segments.get(*at).map_or("", String::as_str)),
+                NamePart::Segment(at) => name.push_str(segments.get(*at).map_or("", |segment| segment)),
                 NamePart::Rest(from) => name.push_str(&segments.get(*from..).unwrap_or_default().join("/")),
                 NamePart::Query(parameter) => name.push_str(&query_value(parameter, query, fold)?),
             }
         }
-        Ok(ResourceId(name))
+        Ok(ResourceId::from(name))
     }
 }
 

@@ -1,6 +1,9 @@
 //! Which route a host and a path take: the most specific one.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
+
+use smallvec::SmallVec;
 
 use super::name_range::PathShape;
 use super::target_path::{Fold, TargetPath, fold_segment};
@@ -169,11 +172,11 @@ impl Tree {
         }
     }
 
-    fn find(&self, segments: &[Segment]) -> Option<usize> {
+    fn find(&self, segments: &[Segment<'_>]) -> Option<usize> {
         let Some((segment, below)) = segments.split_first() else {
             return self.here.or(self.rest).map(|taken| taken.route);
         };
-        let literal = |text: &String| self.literals.get(text).and_then(|branch| branch.find(below));
+        let literal = |text: &Cow<'_, str>| self.literals.get(&**text).and_then(|branch| branch.find(below));
         literal(&segment.folded)
             .or_else(|| segment.with_format.as_ref().and_then(literal))
             .or_else(|| self.parameter.as_ref().and_then(|branch| branch.find(below)))
@@ -182,22 +185,27 @@ impl Tree {
 }
 
 /// The segments to look up: folded, and the last one also with the format suffix that it came with.
-fn to_find(folded: Vec<String>, mut with_format: Vec<String>) -> Vec<Segment> {
-    let last = with_format.pop();
-    let mut segments: Vec<Segment> =
-        folded.into_iter().map(|folded| Segment { folded, with_format: None }).collect();
+fn to_find<'p>(
+    folded: impl Iterator<Item = Cow<'p, str>>,
+    with_format: impl Iterator<Item = Cow<'p, str>>,
+) -> SmallVec<[Segment<'p>; USUAL_DEPTH]> {
+    let mut segments: SmallVec<[Segment<'p>; USUAL_DEPTH]> =
+        folded.map(|folded| Segment { folded, with_format: None }).collect();
     if let Some(segment) = segments.last_mut() {
-        segment.with_format = last.filter(|text| *text != segment.folded);
+        segment.with_format = with_format.last().filter(|text| *text != segment.folded);
     }
     segments
 }
 
 /// A segment of a path that is looked up.
-struct Segment {
-    folded: String,
+struct Segment<'p> {
+    folded: Cow<'p, str>,
     /// The last one with its format suffix, which a pattern may spell out.
-    with_format: Option<String>,
+    with_format: Option<Cow<'p, str>>,
 }
+
+/// Deeper paths are found too, but cost an allocation.
+const USUAL_DEPTH: usize = 8;
 
 /// Two routes that match the same requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -244,9 +252,9 @@ impl<R> RouteTable<R> {
         // An encoded slash belongs to a name, or so it is read first; if that leads nowhere it is read as
         // a separator, so that a path which could be a guarded resource is refused as one.
         let separated = || {
-            let split = |path: String| path.split('/').skip(1).map(str::to_owned).collect();
             let _doubt = path.ambiguity()?;
-            tree.find(&to_find(split(path.routed()), split(path.folded(with_format))))
+            let (folded, with_format) = (path.routed(), path.folded(with_format));
+            tree.find(&to_find(split(&folded), split(&with_format)))
         };
         self.routes.get(taken.or_else(separated)?)
     }
@@ -272,13 +280,22 @@ impl<R> RouteTable<R> {
     }
 }
 
+/// The segments of a path that is folded already.
+fn split(path: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    path.split('/').skip(1).map(Cow::Borrowed)
+}
+
 /// A host without port, trailing dot and letter case.
-pub fn canonical_host(host: &str) -> String {
+pub fn canonical_host(host: &str) -> Cow<'_, str> {
     let bare = match host.strip_prefix('[').and_then(|v6| v6.split_once(']')) {
         Some((v6, _)) => v6,
         None => host.split(':').next().unwrap_or_default(),
     };
-    bare.trim_end_matches('.').to_ascii_lowercase()
+    let bare = bare.trim_end_matches('.');
+    match bare.bytes().any(|b| b.is_ascii_uppercase()) {
+        true => Cow::Owned(bare.to_ascii_lowercase()),
+        false => Cow::Borrowed(bare),
+    }
 }
 
 /// How specific a route's hosts are for requests to `key`'s hosts; `None`: not for them.

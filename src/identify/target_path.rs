@@ -4,10 +4,14 @@
 //! path is therefore folded to what the most lenient of them would make of it, and a path that could
 //! mean one resource to us and another one to the origin is ambiguous.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use http::uri::PathAndQuery;
 use percent_encoding::percent_decode_str;
 use unicode_normalization::UnicodeNormalization;
+
+use super::plain_path::{is_plain, is_plain_segment};
 
 /// Which spellings of a path are one resource. Everything is on by default; a route turns off what
 /// its origin is known to tell apart.
@@ -84,10 +88,22 @@ impl fmt::Display for Ambiguity {
     }
 }
 
+/// A path that requests are matched and named by.
+#[derive(Clone, Debug)]
+pub struct TargetPath(Form);
+
+#[derive(Clone, Debug)]
+enum Form {
+    /// As every server reads it; shared with the request.
+    Plain(PathAndQuery),
+    /// In its pieces.
+    Apart(Apart),
+}
+
 /// A path taken apart: every segment as it was spelled, and the list that is left when dot segments
 /// and empty segments are resolved.
 #[derive(Clone, Debug)]
-pub struct TargetPath {
+struct Apart {
     /// Decoded segments in their order, empty and dot segments included.
     spelled: Vec<String>,
     /// Indexes into `spelled`, of the segments that count.
@@ -96,9 +112,79 @@ pub struct TargetPath {
 }
 
 impl TargetPath {
+    /// The path of a target; takes it apart where servers may read it in different ways.
+    pub fn of(target: &PathAndQuery) -> Self {
+        if is_plain(target.path()) {
+            TargetPath(Form::Plain(target.clone()))
+        } else {
+            Self::parse(target.path())
+        }
+    }
+
     /// Takes a path apart. The path begins with a slash; what stands before the first one is dropped,
     /// and so is a fragment: servers that are sent one take it for the end of the path.
     pub fn parse(path: &str) -> Self {
+        TargetPath(Form::Apart(Apart::parse(path)))
+    }
+
+    /// What makes the path mean different things to different servers, if anything does.
+    pub fn ambiguity(&self) -> Option<Ambiguity> {
+        match &self.0 {
+            Form::Plain(_) => None,
+            Form::Apart(apart) => apart.ambiguity,
+        }
+    }
+
+    /// The path that routes are matched on: every fold applied. Begins with a slash.
+    pub fn routed(&self) -> Cow<'_, str> {
+        self.folded(Fold::default())
+    }
+
+    /// The path with a route's folds applied: the name of the resource where the route gives no other.
+    pub fn folded(&self, fold: Fold) -> Cow<'_, str> {
+        match &self.0 {
+            Form::Plain(target) => Cow::Borrowed(target.path()),
+            Form::Apart(apart) => Cow::Owned(apart.folded(fold)),
+        }
+    }
+
+    /// The request's own path, where it is the one of [`TargetPath::folded`] by every fold.
+    pub fn plain(&self) -> Option<&PathAndQuery> {
+        match &self.0 {
+            Form::Plain(target) => Some(target),
+            Form::Apart(_) => None,
+        }
+    }
+
+    /// The segments that routes are matched on, as a route's folds leave them; in the same order and
+    /// number as those of [`TargetPath::routed`].
+    pub fn segments(&self, fold: Fold) -> impl Iterator<Item = Cow<'_, str>> {
+        let (plain, apart) = self.forms();
+        let apart = apart.map(|apart| {
+            let kept: Vec<&str> = apart.spelled_segments().collect();
+            fold_all(kept, fold).map(Cow::Owned)
+        });
+        plain.map(Cow::Borrowed).chain(apart.into_iter().flatten())
+    }
+
+    /// The segments that routes are matched on, decoded and otherwise as the client spelled them.
+    pub fn spelled_segments(&self) -> impl Iterator<Item = &str> {
+        let (plain, apart) = self.forms();
+        plain.chain(apart.into_iter().flat_map(Apart::spelled_segments))
+    }
+
+    /// The segments of a plain path, or the one that was taken apart.
+    fn forms(&self) -> (impl Iterator<Item = &str>, Option<&Apart>) {
+        let (plain, apart) = match &self.0 {
+            Form::Plain(target) => (target.path(), None),
+            Form::Apart(apart) => ("", Some(apart)),
+        };
+        (plain.split('/').skip(1).filter(|segment| !segment.is_empty()), apart)
+    }
+}
+
+impl Apart {
+    fn parse(path: &str) -> Self {
         let mut ambiguity = None;
         let path = path.split_once('#').map_or(path, |(path, _)| path);
         let spelled: Vec<String> = path
@@ -111,23 +197,12 @@ impl TargetPath {
             })
             .collect();
         let resolved = resolve(&spelled);
-        TargetPath { spelled, resolved, ambiguity }
+        Apart { spelled, resolved, ambiguity }
     }
 
-    /// What makes the path mean different things to different servers, if anything does.
-    pub fn ambiguity(&self) -> Option<Ambiguity> {
-        self.ambiguity
-    }
-
-    /// The path that routes are matched on: every fold applied. Begins with a slash.
-    pub fn routed(&self) -> String {
-        self.folded(Fold::default())
-    }
-
-    /// The path with a route's folds applied: the name of the resource where the route gives no other.
-    pub fn folded(&self, fold: Fold) -> String {
-        let kept = self.kept(fold);
-        let mut path = fold_all(&kept, fold).fold(String::new(), |path, segment| path + "/" + &segment);
+    fn folded(&self, fold: Fold) -> String {
+        let mut path =
+            fold_all(self.kept(fold), fold).fold(String::new(), |path, segment| path + "/" + &segment);
         let last = self.spelled.last().map_or("", String::as_str);
         // A dot segment at the end leaves the slash before it (RFC 3986 section 5.2.4).
         let dotted = fold.dot_segments && matches!(without_parameters(last), "." | "..");
@@ -163,24 +238,16 @@ impl TargetPath {
         kept
     }
 
-    /// The segments that routes are matched on, as a route's folds leave them; in the same order and
-    /// number as those of [`TargetPath::routed`].
-    pub fn segments(&self, fold: Fold) -> Vec<String> {
-        let kept: Vec<&str> = self.spelled_segments().collect();
-        fold_all(&kept, fold).collect()
-    }
-
-    /// The segments that routes are matched on, decoded and otherwise as the client spelled them.
-    pub fn spelled_segments(&self) -> impl Iterator<Item = &str> {
+    fn spelled_segments(&self) -> impl Iterator<Item = &str> {
         // A segment can also fold to nothing, such as `...`.
         let counts = |s: &&str| !fold_segment(s, Fold::default(), false).is_empty();
         self.resolved.iter().filter_map(|i| self.spelled.get(*i)).map(String::as_str).filter(counts)
     }
 }
 
-fn fold_all(segments: &[&str], fold: Fold) -> impl Iterator<Item = String> {
+fn fold_all(segments: Vec<&str>, fold: Fold) -> impl Iterator<Item = String> {
     let last = segments.len().saturating_sub(1);
-    segments.iter().enumerate().map(move |(i, segment)| fold_segment(segment, fold, i == last))
+    segments.into_iter().enumerate().map(move |(i, segment)| fold_segment(segment, fold, i == last))
 }
 
 /// Removes empty and dot segments (RFC 3986 section 5.2.4); climbing above the root stays there.
@@ -252,6 +319,15 @@ const FORMATS: [&str; 12] =
 /// Applies a route's folds to one decoded segment. Also used on query values and on literals of route
 /// patterns, so that both sides of a comparison are folded alike.
 pub fn fold_segment(segment: &str, fold: Fold, last: bool) -> String {
+    if is_plain_segment(segment.as_bytes()) {
+        segment.to_owned()
+    } else {
+        folded_with_care(segment, fold, last)
+    }
+}
+
+/// What [`is_plain_segment`] has to agree with.
+fn folded_with_care(segment: &str, fold: Fold, last: bool) -> String {
     let mut text = segment.to_owned();
     if fold.unicode && !text.is_ascii() {
         text = text.nfkc().map(ascii_digit).collect();
@@ -393,7 +469,7 @@ mod tests {
             let path = TargetPath::parse(spelling);
             assert_eq!(path.routed(), "/items/1", "{spelling}");
             assert_eq!(path.ambiguity(), None, "{spelling}");
-            assert_eq!(path.segments(Fold::default()), ["items", "1"], "{spelling}");
+            assert!(path.segments(Fold::default()).eq(["items", "1"]), "{spelling}");
         }
     }
 
@@ -420,7 +496,7 @@ mod tests {
 
     #[test]
     fn a_fold_that_is_off_tells_spellings_apart() {
-        let folded = |fold, path: &str| TargetPath::parse(path).folded(fold);
+        let folded = |fold, path: &str| TargetPath::parse(path).folded(fold).into_owned();
         let on = Fold::default();
         assert_eq!(folded(Fold { case: false, ..on }, "/Items/1"), "/Items/1");
         assert_eq!(folded(Fold { trailing_slash: false, ..on }, "/items/"), "/items/");
@@ -449,5 +525,45 @@ mod tests {
         for spelling in ["/", "//", "/.", "/..", "/a/.."] {
             assert_eq!(TargetPath::parse(spelling).routed(), "/", "{spelling}");
         }
+    }
+    /// Every text of up to `longest` of these characters.
+    fn texts(alphabet: &[char], longest: usize) -> Vec<String> {
+        let mut all = vec![String::new()];
+        let mut newest = all.clone();
+        for _ in 0..longest {
+            newest =
+                newest.iter().flat_map(|text| alphabet.iter().map(move |c| format!("{text}{c}"))).collect();
+            all.extend(newest.iter().cloned());
+        }
+        all
+    }
+
+    #[test]
+    fn what_is_taken_for_plain_is_what_every_fold_leaves_as_it_is() {
+        let off = Fold { case: false, leading_zeros: false, format_suffix: false, ..Fold::default() };
+        let alphabet = ['a', 'e', 'x', '0', '1', '7', '-', '_', '~', '=', '.', '+', 'A', ';', ' '];
+        let mut plain = 0;
+        for text in texts(&alphabet, 5).into_iter().filter(|text| is_plain_segment(text.as_bytes())) {
+            plain += 1;
+            for (fold, last) in [(Fold::default(), true), (Fold::default(), false), (off, true)] {
+                assert_eq!(folded_with_care(&text, fold, last), text);
+            }
+        }
+        assert!(plain > 10_000, "only {plain} of them are plain");
+    }
+
+    #[test]
+    fn a_plain_path_reads_the_same_in_one_piece_and_in_all_its_pieces() {
+        let mut plain = 0;
+        for path in texts(&['/', 'a', '7', '0', '-', 'e', '.'], 6).into_iter().map(|text| format!("/{text}"))
+        {
+            let target = PathAndQuery::try_from(&*path).expect("a path");
+            let (whole, apart) = (TargetPath::of(&target), TargetPath::parse(&path));
+            plain += usize::from(whole.plain().is_some());
+            assert_eq!(whole.routed(), apart.routed(), "{path}");
+            assert!(whole.segments(Fold::default()).eq(apart.segments(Fold::default())), "{path}");
+            assert!(whole.spelled_segments().eq(apart.spelled_segments()), "{path}");
+        }
+        assert!(plain > 5_000, "only {plain} of them are plain");
     }
 }

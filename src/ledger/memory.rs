@@ -171,9 +171,9 @@ impl MemoryLedger {
         Variant(self.hash(facts).0 as u32)
     }
 
-    /// A keyed hash of anything that is to be compared and not kept.
-    pub fn hash_of(&self, bytes: &[u8]) -> u64 {
-        self.hash(&[b"h", bytes]).0
+    /// A keyed hash of two things that are to be compared and not kept.
+    pub fn hash_of(&self, one: &[u8], other: &[u8]) -> u64 {
+        self.hash(&[b"h", one, other]).0
     }
 
     /// A client's identity, hashed, for logs.

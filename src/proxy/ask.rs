@@ -1,11 +1,11 @@
 //! A request that has found its route, and what every way of answering it needs.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, Response, StatusCode, header};
 
 use super::body::AnswerBody;
+use super::client::Client;
 use super::gateway::{Gateway, Live, LiveRoute};
 use super::in_flight::InFlight;
 use super::patience::Bounds;
@@ -35,7 +35,7 @@ pub struct Ask {
     /// Its target.
     pub target: Target,
     /// Its client.
-    pub peer: Option<SocketAddr>,
+    pub client: Arc<Client>,
     /// How long it and its exchanges with the origin may take.
     pub bounds: Bounds,
     /// Counts it as in flight.
@@ -139,7 +139,8 @@ impl Ask {
         Conflict {
             time: std::time::SystemTime::now(),
             route: self.policy().name.clone(),
-            resource: resource.map_or_else(|| self.target.path.routed(), |named| named.id.to_string()),
+            resource: resource
+                .map_or_else(|| self.target.path.routed().into_owned(), |named| named.id.to_string()),
             kind,
             status: status.as_u16(),
             method: self.method.as_str().chars().take(LONGEST_METHOD).collect(),
@@ -155,7 +156,7 @@ impl Ask {
             Some(Principal::Cookie(name)) => cookie(fields, name).map(Vec::from),
             None => None,
         };
-        let address = || self.peer.map(|peer| peer.ip().to_string().into_bytes()).unwrap_or_default();
+        let address = || self.client.address.as_ref().map(|ip| ip.as_bytes().to_vec()).unwrap_or_default();
         self.gateway.ledger.client_id(&stated.unwrap_or_else(address))
     }
 }

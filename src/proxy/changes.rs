@@ -113,7 +113,7 @@ fn resource_at(ask: &Ask, live: &Live, reference: &str) -> Reference {
     let Some(uri) = resolved.and_then(|absolute| absolute.parse::<Uri>().ok()) else {
         return Reference::Elsewhere;
     };
-    let here = ask.target.host.as_deref();
+    let here = ask.target.host();
     let host = uri.authority().map(|authority| authority.as_str());
     let elsewhere =
         host.is_some_and(|host| here.is_none_or(|here| canonical_host(here) != canonical_host(host)));

@@ -1,14 +1,14 @@
 //! A client's connection: the stream that hyper reads, and what its requests know of it.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
-use http::Request;
+use http::{HeaderValue, Request};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::in_flight::InFlight;
@@ -17,8 +17,8 @@ use super::request_line::{Lines, Suspects};
 
 /// What a connection's stream and its requests know of each other.
 pub struct Client {
-    /// Its address.
-    pub peer: Option<SocketAddr>,
+    /// Its address, as it is passed on.
+    pub address: Option<HeaderValue>,
     /// How long it is waited for while it is sent something.
     pub pace: Arc<Pace>,
     suspects: Suspects,
@@ -32,9 +32,9 @@ pub struct Client {
 
 impl Client {
     /// One that has not asked anything yet.
-    pub fn new(peer: Option<SocketAddr>, pace: Arc<Pace>) -> Arc<Self> {
+    pub fn new(address: Option<IpAddr>, pace: Arc<Pace>) -> Arc<Self> {
         Arc::new(Client {
-            peer,
+            address: address.and_then(|ip| HeaderValue::try_from(ip.to_string()).ok()),
             pace,
             suspects: Suspects::default(),
             has_asked: AtomicBool::new(false),

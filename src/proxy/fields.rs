@@ -1,8 +1,7 @@
 //! Fields on their way: what a proxy must remove, what it adds, and what must not reach the origin.
 
-use std::net::IpAddr;
-
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
+use smallvec::SmallVec;
 
 use crate::config::checked::{Server, XForwarded};
 use crate::request::method::{is_override_field, is_spelled_as};
@@ -79,7 +78,7 @@ pub fn trailers_to_origin(trailers: &HeaderMap) -> HeaderMap {
 }
 
 fn names_another_target(name: &HeaderName) -> bool {
-    OTHER_TARGETS.iter().any(|field| is_spelled_as(name, field))
+    name.as_str().starts_with('x') && OTHER_TARGETS.iter().any(|field| is_spelled_as(name, field))
 }
 
 /// How a request's fields are changed on their way to the origin.
@@ -92,10 +91,10 @@ pub struct RequestEdit<'e> {
     pub upgrade: Option<HeaderValue>,
     /// Whether the origin is asked to close the connection after its answer.
     pub last: bool,
-    /// The client.
-    pub peer: Option<IpAddr>,
+    /// The client's address.
+    pub peer: Option<&'e HeaderValue>,
     /// The host that the client asked for.
-    pub host: Option<&'e str>,
+    pub host: Option<&'e HeaderValue>,
     /// The origin's own, for a client of HTTP/1.0 that asked for none: every HTTP/1.1 request has a
     /// field Host (RFC 9112 section 3.2).
     pub own_host: Option<&'e str>,
@@ -107,20 +106,30 @@ pub struct RequestEdit<'e> {
 
 /// The fields that the origin gets, in the order in which the client sent them.
 pub fn to_origin(fields: &HeaderMap, edit: &RequestEdit<'_>) -> HeaderMap {
+    let nominated = Nominated::by(fields);
     let stays = |name: &HeaderName| {
-        is_for_one_connection(fields, name)
+        nominated.is_for_one_connection(name)
             || edit.without.contains(name)
             || (edit.managed && names_another_target(name))
             || (edit.server.x_forwarded == XForwarded::Replace
                 && [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO].contains(name))
     };
-    let mut sent = copy(fields, stays);
-    if let Some(host) = edit.host.or(edit.own_host).and_then(|host| HeaderValue::try_from(host).ok())
-        && !sent.contains_key(header::HOST)
-    {
-        sent.insert(header::HOST, host);
+    let mut sent = if fields.keys().any(stays) { copy(fields, stays) } else { fields.clone() };
+    if !sent.contains_key(header::HOST) {
+        let own_host = || edit.own_host.and_then(|host| HeaderValue::try_from(host).ok());
+        if let Some(host) = edit.host.cloned().or_else(own_host) {
+            sent.insert(header::HOST, host);
+        }
     }
-    let mut connection = Vec::new();
+    put_connection(&mut sent, fields, edit);
+    append_via(&mut sent, edit.version, edit.server);
+    append_forwarded(&mut sent, edit);
+    sent
+}
+
+/// What we say of our own connection to the origin.
+fn put_connection(sent: &mut HeaderMap, fields: &HeaderMap, edit: &RequestEdit<'_>) {
+    let mut options: SmallVec<[&str; 3]> = SmallVec::new();
     let wants_trailers = |value: &HeaderValue| {
         value
             .to_str()
@@ -128,36 +137,39 @@ pub fn to_origin(fields: &HeaderMap, edit: &RequestEdit<'_>) -> HeaderMap {
     };
     if fields.get_all(header::TE).iter().any(wants_trailers) {
         sent.insert(header::TE, HeaderValue::from_static("trailers"));
-        connection.push("te");
+        options.push("te");
     }
     if let Some(protocol) = &edit.upgrade {
         sent.insert(header::UPGRADE, protocol.clone());
-        connection.push("upgrade");
+        options.push("upgrade");
     }
     if edit.last {
-        connection.push("close");
+        options.push("close");
     }
-    if let Ok(connection) = HeaderValue::try_from(connection.join(", "))
-        && !connection.is_empty()
+    if !options.is_empty()
+        && let Ok(connection) = HeaderValue::try_from(options.join(", "))
     {
         sent.insert(header::CONNECTION, connection);
     }
-    append_via(&mut sent, edit.version, edit.server);
-    append_forwarded(&mut sent, edit);
-    sent
 }
 
 /// The fields that the client gets, in the order in which the origin sent them.
 pub fn to_client(
-    fields: &HeaderMap,
+    fields: HeaderMap,
     version: Version,
     without: &[HeaderName],
     upgraded: bool,
     server: &Server,
 ) -> HeaderMap {
-    let mut sent = copy(fields, |name| is_for_one_connection(fields, name) || without.contains(name));
-    if let Some(protocol) = fields.get(header::UPGRADE).filter(|_| upgraded) {
-        sent.insert(header::UPGRADE, protocol.clone());
+    let protocol = fields.get(header::UPGRADE).filter(|_| upgraded).cloned();
+    let lessened = {
+        let nominated = Nominated::by(&fields);
+        let stays = |name: &HeaderName| nominated.is_for_one_connection(name) || without.contains(name);
+        fields.keys().any(stays).then(|| copy(&fields, stays))
+    };
+    let mut sent = lessened.unwrap_or(fields);
+    if let Some(protocol) = protocol {
+        sent.insert(header::UPGRADE, protocol);
         sent.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
     append_via(&mut sent, version, server);
@@ -165,21 +177,31 @@ pub fn to_client(
 }
 
 fn copy(fields: &HeaderMap, stays: impl Fn(&HeaderName) -> bool) -> HeaderMap {
-    let mut copied = HeaderMap::with_capacity(fields.len() + 4);
-    for name in fields.keys().filter(|name| !stays(name)) {
-        for value in fields.get_all(name) {
-            copied.append(name.clone(), value.clone());
-        }
+    let mut copied = HeaderMap::with_capacity(fields.len() + ADDED_AT_MOST);
+    for (name, value) in fields.iter().filter(|(name, _)| !stays(name)) {
+        copied.append(name.clone(), value.clone());
     }
     copied
 }
 
-fn is_for_one_connection(fields: &HeaderMap, name: &HeaderName) -> bool {
-    // Host and Content-Length are never a connection's own, whatever the peer says: they decide where
-    // a message goes and where it ends.
-    HOP_BY_HOP.contains(name)
-        || (![header::HOST, header::CONTENT_LENGTH].contains(name)
-            && nominated(fields).any(|other| other.eq_ignore_ascii_case(name.as_str())))
+/// Via, three X-Forwarded fields, or an entity-tag: with room for them nothing is moved again.
+const ADDED_AT_MOST: usize = 4;
+
+/// The names in a message's `Connection`: few have one that is not `close` or `keep-alive`.
+struct Nominated<'f>(SmallVec<[&'f str; 4]>);
+
+impl<'f> Nominated<'f> {
+    fn by(fields: &'f HeaderMap) -> Self {
+        Nominated(nominated(fields).collect())
+    }
+
+    fn is_for_one_connection(&self, name: &HeaderName) -> bool {
+        // Host and Content-Length are never a connection's own, whatever the peer says: they decide where
+        // a message goes and where it ends.
+        HOP_BY_HOP.contains(name)
+            || (self.0.iter().any(|other| other.eq_ignore_ascii_case(name.as_str()))
+                && ![header::HOST, header::CONTENT_LENGTH].contains(name))
+    }
 }
 
 /// The names in `Connection`.
@@ -194,12 +216,8 @@ fn nominated(fields: &HeaderMap) -> impl Iterator<Item = &str> {
 
 /// RFC 9110 section 7.6.3: the protocol that the message came in, and who passed it on.
 fn append_via(sent: &mut HeaderMap, version: Version, server: &Server) {
-    let protocol: &[u8] = if version == Version::HTTP_10 { b"1.0 " } else { b"1.1 " };
-    let via =
-        server.via.as_ref().and_then(|name| HeaderValue::try_from([protocol, name.as_bytes()].concat()).ok());
-    if let Some(via) = via {
-        sent.append(header::VIA, via);
-    }
+    let Some(via) = &server.via else { return };
+    sent.append(header::VIA, if version == Version::HTTP_10 { &via.http_10 } else { &via.http_11 }.clone());
 }
 
 fn append_forwarded(sent: &mut HeaderMap, edit: &RequestEdit<'_>) {
@@ -207,16 +225,20 @@ fn append_forwarded(sent: &mut HeaderMap, edit: &RequestEdit<'_>) {
         return;
     }
     if let Some(peer) = edit.peer {
-        let before: Vec<&str> =
-            sent.get_all(X_FORWARDED_FOR).iter().filter_map(|v| v.to_str().ok()).collect();
-        let chain =
-            before.into_iter().map(str::to_owned).chain([peer.to_string()]).collect::<Vec<_>>().join(", ");
-        if let Ok(chain) = HeaderValue::try_from(chain) {
+        let mut chain: Vec<&[u8]> =
+            sent.get_all(X_FORWARDED_FOR).iter().filter_map(|v| v.to_str().ok()).map(str::as_bytes).collect();
+        let chain = if chain.is_empty() {
+            Ok(peer.clone())
+        } else {
+            chain.push(peer.as_bytes());
+            HeaderValue::try_from(chain.join(&b", "[..]))
+        };
+        if let Ok(chain) = chain {
             sent.insert(X_FORWARDED_FOR, chain);
         }
     }
-    if let Some(host) = edit.host.and_then(|host| HeaderValue::try_from(host).ok()) {
-        sent.entry(X_FORWARDED_HOST).or_insert(host);
+    if let Some(host) = edit.host {
+        sent.entry(X_FORWARDED_HOST).or_insert_with(|| host.clone());
     }
     sent.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
 }

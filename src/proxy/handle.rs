@@ -27,6 +27,7 @@ use crate::decide::aim;
 use crate::decide::policy::{Mode, StatusMapping};
 use crate::decide::verdict::{Refusal, RefusalKind, say};
 use crate::identify::resource_id::ResourceId;
+use crate::identify::target_path::Fold;
 use crate::report::limits_hit::Limit;
 use crate::report::request_report::{AccessLog, RequestReport};
 use crate::request::method::Effect;
@@ -45,7 +46,7 @@ pub async fn handle(
     let target = head::check(&probe, &live.limits, &bounds.hits).and_then(|()| Target::read(&probe));
     let (parts, ()) = probe.into_parts();
     let found = match &target {
-        Ok(target) => live.routes.find(target.host.as_deref(), &target.path).cloned(),
+        Ok(target) => live.routes.find(target.host(), &target.path).cloned(),
         Err(_) => None,
     };
     let access_log = if live.server.access_log { AccessLog::On } else { AccessLog::Off };
@@ -89,7 +90,7 @@ pub async fn handle(
         route,
         method: parts.method.clone(),
         target,
-        peer: client.peer,
+        client: client.clone(),
         bounds,
         in_flight: in_flight.clone(),
     };
@@ -179,7 +180,7 @@ async fn take_way(
         Ok(id) => id,
         Err(refusal) if observed => {
             ask.note_conflict(&parts.headers, None, &refusal);
-            ResourceId::from(ask.target.path.routed())
+            ResourceId::of_path(&ask.target.path, Fold::default())
         }
         Err(refusal) => return refused(&ask, &parts, form, None, &refusal),
     };

@@ -109,8 +109,8 @@ pub fn onward(
         managed: ask.route.beside_managed,
         upgrade,
         last: body_may_stay_unread(&parts.method) && !http_body::Body::is_end_stream(&body),
-        peer: ask.peer.map(|peer| peer.ip()),
-        host: ask.target.host.as_deref(),
+        peer: ask.client.address.as_ref(),
+        host: ask.target.host.as_ref(),
         own_host: ask.own_host(),
         version: parts.version,
         server: &ask.live.server,
@@ -176,7 +176,7 @@ pub async fn send_read(
 pub fn to_answer(ask: &Ask, answer: Response<OriginBody>, without: &[HeaderName]) -> Response<AnswerBody> {
     let (mut parts, body) = answer.into_parts();
     let upgraded = parts.status == StatusCode::SWITCHING_PROTOCOLS;
-    parts.headers = to_client(&parts.headers, parts.version, without, upgraded, &ask.live.server);
+    parts.headers = to_client(parts.headers, parts.version, without, upgraded, &ask.live.server);
     parts.version = Version::HTTP_11;
     let body = if without.contains(&header::ETAG) { body.without_tag() } else { body };
     Response::from_parts(parts, AnswerBody::origin(body))

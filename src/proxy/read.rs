@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use smallvec::SmallVec;
 
 use super::ask::{Ask, Named};
 use super::body::{AnswerBody, OriginBody};
@@ -127,8 +128,9 @@ fn see(ask: &Ask, named: &Named, parts: &Parts, stamp: ReadStamp, answer: &Respo
 
 /// The conditional fields that the origin does not get: those with tags, which are ours, and those
 /// that are judged here. A date in `If-Modified-Since` or `If-Range` is the origin's own and goes on.
-fn stays_behind(stated: &Preconditions, plan: RangePlan) -> Vec<HeaderName> {
-    let mut without = vec![header::IF_MATCH, header::IF_NONE_MATCH, header::IF_UNMODIFIED_SINCE];
+fn stays_behind(stated: &Preconditions, plan: RangePlan) -> SmallVec<[HeaderName; 6]> {
+    let mut without = SmallVec::new();
+    without.extend([header::IF_MATCH, header::IF_NONE_MATCH, header::IF_UNMODIFIED_SINCE]);
     if stated.if_modified_since.is_none() {
         without.push(header::IF_MODIFIED_SINCE);
     }
@@ -150,14 +152,16 @@ fn stamped(
     answer: Response<OriginBody>,
     seen: Seen,
 ) -> (Response<AnswerBody>, &'static str) {
-    let content_type =
-        answer.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let is_multipart = |kind: &HeaderValue| {
+        const PARTS: &[u8] = b"multipart/byteranges";
+        kind.as_bytes().get(..PARTS.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(PARTS))
+    };
     let facts = ReadAnswer {
         status: answer.status(),
         variant: seen.variant,
         last_modified: last_modified(answer.headers()),
         still_at_rest: seen.still_at_rest,
-        multipart: content_type.to_ascii_lowercase().starts_with(b"multipart/byteranges"),
+        multipart: answer.headers().get(header::CONTENT_TYPE).is_some_and(is_multipart),
     };
     let of = TagsOf {
         incarnation: ask.gateway.ledger.incarnation(),
@@ -196,7 +200,7 @@ fn not_modified(
     let (mut head, body) = answer.into_parts();
     body.discard();
     head.status = StatusCode::NOT_MODIFIED;
-    head.headers = super::fields::to_client(&head.headers, head.version, &without, false, &ask.live.server);
+    head.headers = super::fields::to_client(head.headers, head.version, &without, false, &ask.live.server);
     // The origin's own words for its own status.
     head.extensions.remove::<hyper::ext::ReasonPhrase>();
     let mut answer = Response::from_parts(head, AnswerBody::fixed(""));
@@ -206,7 +210,7 @@ fn not_modified(
 
 fn put_tag(ask: &Ask, named: &Named, answer: &mut Response<AnswerBody>, tag: Option<VersionTag>) {
     let Some(tag) = tag else { return };
-    if let Ok(value) = HeaderValue::try_from(tag.to_string()) {
+    if let Ok(value) = HeaderValue::from_bytes(&tag.field_value()) {
         answer.headers_mut().insert(header::ETAG, value);
         ask.gateway.reads.note(named.key, tag.version);
     }

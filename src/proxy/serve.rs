@@ -1,5 +1,6 @@
 //! pingora hands over a stream; hyper reads requests from it.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ impl ServerApp for Proxy {
         };
         let peer = stream
             .get_socket_digest()
-            .and_then(|digest| digest.peer_addr().and_then(|address| address.as_inet().copied()));
+            .and_then(|digest| digest.peer_addr().and_then(|address| address.as_inet().map(SocketAddr::ip)));
         let client = Client::new(peer, Pace::new(limits.body_idle_timeout, hits));
         let stream = ClientStream::new(stream, client.clone(), counted);
         let (asking, asked) = (client.clone(), gateway.clone());

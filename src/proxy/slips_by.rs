@@ -53,7 +53,7 @@ fn path_behind_host(rest: &str) -> Option<&str> {
 fn may_be_guarded(ask: &Ask, path: &str) -> bool {
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     let guarded = |path: &TargetPath| {
-        ask.live.routes.find(ask.target.host.as_deref(), path).is_some_and(|route| {
+        ask.live.routes.find(ask.target.host(), path).is_some_and(|route| {
             let policy = &route.route.policy;
             policy.mode == Mode::Enforce && policy.upstream == ask.policy().upstream
         })

@@ -1,7 +1,7 @@
 //! What a request is aimed at: the path to match, the host to match, the target to forward.
 
-use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Version, header};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 
 use super::request_line::HasFragment;
 use crate::decide::verdict::{Refusal, say};
@@ -14,8 +14,8 @@ pub struct Target {
     pub path: TargetPath,
     /// Path and query as the client spelled them.
     pub spelled: PathAndQuery,
-    /// The host that it is for.
-    pub host: Option<String>,
+    /// The host that it is for, as the client spelled it. Text.
+    pub host: Option<HeaderValue>,
     /// Whether it came in origin-form.
     pub origin_form: bool,
 }
@@ -40,25 +40,30 @@ impl Target {
             }
             Some(_) | None => return Err(say::ambiguous("no path that begins with a slash")),
         };
-        let in_target = uri.authority().map(|authority| authority.as_str().to_owned());
-        if in_target.as_ref().is_some_and(|authority| authority.contains('@')) {
+        let in_target = uri.authority().map(Authority::as_str);
+        if in_target.is_some_and(|authority| authority.contains('@')) {
             return Err(say::ambiguous("a user name in it"));
         }
-        if in_target.as_ref().is_some_and(|authority| !is_host(authority)) {
+        if in_target.is_some_and(|authority| !is_host(authority)) {
             return Err(say::ambiguous("a host that is none"));
         }
         let in_field = host_field(request.headers(), request.version())?;
-        if let (Some(target), Some(field)) = (&in_target, &in_field)
+        if let (Some(target), Some(field)) = (in_target, text_of(in_field.as_ref()))
             && canonical_host(target) != canonical_host(field)
         {
             return Err(say::ambiguous("a host that differs from the one in the field Host"));
         }
         Ok(Target {
-            path: TargetPath::parse(spelled.path()),
+            path: TargetPath::of(&spelled),
             spelled,
             origin_form: uri.scheme().is_none() && in_target.is_none(),
-            host: in_target.or(in_field),
+            host: in_target.and_then(|host| HeaderValue::try_from(host).ok()).or(in_field),
         })
+    }
+
+    /// The host that it is for.
+    pub fn host(&self) -> Option<&str> {
+        text_of(self.host.as_ref())
     }
 
     /// The query, without its question mark.
@@ -78,12 +83,16 @@ pub(super) fn is_chunked_at_most(fields: &HeaderMap) -> bool {
     }
 }
 
-fn host_field(fields: &HeaderMap, version: Version) -> Result<Option<String>, Refusal> {
+fn text_of(value: Option<&HeaderValue>) -> Option<&str> {
+    value.and_then(|value| value.to_str().ok())
+}
+
+fn host_field(fields: &HeaderMap, version: Version) -> Result<Option<HeaderValue>, Refusal> {
     let mut hosts = fields.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(_), Some(_)) => Err(say::ambiguous("more than one field Host beside it")),
         (Some(host), None) => match host.to_str() {
-            Ok(host) if host.is_empty() || is_host(host) => Ok(Some(host.to_owned())),
+            Ok(text) if text.is_empty() || is_host(text) => Ok(Some(host.clone())),
             Ok(_) | Err(_) => Err(say::ambiguous("a field Host beside it that is not a host")),
         },
         (None, _) if version == Version::HTTP_11 => {

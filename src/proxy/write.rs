@@ -189,7 +189,7 @@ async fn settle_answered(
     let tag = tag.map(|version| tag_of(ask, named, parts, answer.headers(), version));
     let mut answer = to_answer(ask, answer, &[header::ETAG]);
     if let Some(tag) = tag
-        && let Ok(value) = HeaderValue::try_from(tag.to_string())
+        && let Ok(value) = HeaderValue::from_bytes(&tag.field_value())
     {
         answer.headers_mut().insert(header::ETAG, value);
         ask.gateway.reads.note(named.key, tag.version);

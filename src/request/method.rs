@@ -84,7 +84,7 @@ const OVERRIDE_FIELDS: [&str; 3] = ["x-http-method-override", "x-http-method", "
 
 /// Whether some framework takes the method from this field.
 pub fn is_override_field(name: &HeaderName) -> bool {
-    OVERRIDE_FIELDS.iter().any(|field| is_spelled_as(name, field))
+    name.as_str().starts_with('x') && OVERRIDE_FIELDS.iter().any(|field| is_spelled_as(name, field))
 }
 
 /// Whether a field has this name to a server behind CGI or WSGI, where an underscore is a hyphen.

@@ -1,7 +1,9 @@
 //! The entity-tags that ifmatch makes: which life of the ledger, which version of which resource, and
 //! on which representation.
 
-use std::fmt;
+use std::fmt::{self, Write};
+
+use smallvec::SmallVec;
 
 use super::entity_tag::EntityTag;
 
@@ -82,14 +84,36 @@ impl VersionTag {
     }
 }
 
+impl VersionTag {
+    /// The field value, with its quotes: `"<incarnation>.<resource>.<version>.<variant>"`, the version without
+    /// leading zeros.
+    pub fn field_value(&self) -> SmallVec<[u8; 56]> {
+        let mut value = SmallVec::from_slice(b"\"");
+        push_hex(&mut value, self.incarnation.0, 16);
+        value.push(b'.');
+        push_hex(&mut value, u64::from(self.resource), 8);
+        value.push(b'.');
+        push_hex(&mut value, self.version.0, self.version.0.max(1).ilog(16) + 1);
+        value.push(b'.');
+        push_hex(&mut value, u64::from(self.variant.0), 8);
+        value.push(b'"');
+        value
+    }
+}
+
+/// The last so many digits of a number: every answer has them, and formatting macros take ten times as long.
+#[expect(clippy::cast_possible_truncation, reason = "four bits")]
+fn push_hex(text: &mut SmallVec<[u8; 56]>, number: u64, digits: u32) {
+    for place in (0..digits).rev() {
+        let digit = (number >> (4 * place)) as u8 & 0xf;
+        text.push(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
+    }
+}
+
 impl fmt::Display for VersionTag {
-    /// The field value, with its quotes: `"<incarnation>.<resource>.<version>.<variant>"`.
+    /// Its field value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "\"{:016x}.{:08x}.{:x}.{:08x}\"",
-            self.incarnation.0, self.resource, self.version.0, self.variant.0
-        )
+        self.field_value().iter().try_for_each(|b| f.write_char(char::from(*b)))
     }
 }
 
@@ -118,6 +142,14 @@ mod tests {
     fn a_tag_is_read_back_as_it_was_written() {
         let parsed = EntityTag::parse(example().to_string().as_bytes()).expect("grammar");
         assert_eq!(VersionTag::read(&parsed), Some(example()));
+    }
+
+    #[test]
+    fn a_tag_is_written_in_hexadecimal_without_leading_zeros_of_the_version() {
+        for (version, written) in [(0, "0"), (0xf, "f"), (0x10, "10"), (u64::MAX, "ffffffffffffffff")] {
+            let tag = VersionTag { version: Version(version), ..example() };
+            assert_eq!(tag.to_string(), format!("\"0000000000000007.ccccdddd.{written}.00000003\""));
+        }
     }
 
     #[test]

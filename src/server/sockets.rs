@@ -74,8 +74,7 @@ impl<A> OnSockets<A> {
             fds.add(address.to_string(), listener.into_raw_fd());
             // hyper reads into buffers of its own and writes whole messages: another buffer would only be
             // copied through, and kept for the life of every idle connection.
-            let listener =
-                ListenerConfig::tcp(address.to_string()).l4_buffer(L4BufferSettings::unbuffered());
+            let listener = ListenerConfig::tcp(address.to_string()).l4_buffer(L4BufferSettings::unbuffered());
             service.add_listener(listener);
         }
         OnSockets { service, sockets: Arc::new(Mutex::new(fds)), closing, _keep: keep }

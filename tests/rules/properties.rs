@@ -231,7 +231,7 @@ fn every_spelling_of_a_path_is_the_same_resource() {
         prop_assert_eq!(alias.routed(), canonical.routed(), "{}", written);
         let name = |path: &TargetPath| NameTemplate::CanonicalPath.name(path, None, Fold::default());
         prop_assert_eq!(name(&alias), name(&canonical));
-        prop_assert_eq!(alias.segments(Fold::default()), canonical.segments(Fold::default()));
+        prop_assert!(alias.segments(Fold::default()).eq(canonical.segments(Fold::default())));
         prop_assert_eq!(table.find(None, &alias), table.find(None, &canonical));
         Ok(())
     });
@@ -306,9 +306,10 @@ fn folding_a_folded_path_changes_nothing() {
             return Ok(());
         }
         let routed = once.routed();
-        let twice = TargetPath::parse(&encode(&routed)).routed();
+        let again = TargetPath::parse(&encode(&routed));
+        let twice = again.routed();
         prop_assert_eq!(&twice, &routed, "{:?}", text);
-        let segments = once.segments(Fold::default());
+        let segments: Vec<_> = once.segments(Fold::default()).collect();
         let joined: String = segments.iter().map(|segment| format!("/{segment}")).collect();
         prop_assert_eq!(if joined.is_empty() { "/" } else { &joined }, &routed);
         Ok(())

@@ -290,7 +290,8 @@ fn an_encoded_percent_sign_is_ambiguous_before_encoded_digits_too() {
 // `/ΑΣ` and `/ΑΣ.json` were two resources.
 #[test]
 fn case_is_folded_letter_by_letter() {
-    let plain = TargetPath::parse("/%CE%91%CE%A3").routed();
+    let capitals = TargetPath::parse("/%CE%91%CE%A3");
+    let plain = capitals.routed();
     for path in ["/%CE%91%CE%A3.json", "/%CE%B1%CF%82", "/%CE%B1%CF%83"] {
         assert_eq!(TargetPath::parse(path).routed(), plain, "{path}");
     }
@@ -301,7 +302,7 @@ fn case_is_folded_letter_by_letter() {
 fn suffixes_are_folded_until_none_is_left() {
     assert_eq!(TargetPath::parse("/items/1.json.xml").routed(), "/items/1");
     let odd = TargetPath::parse("/items/.%20.json");
-    assert_eq!(odd.routed().split('/').skip(1).count(), odd.segments(Fold::default()).len());
+    assert_eq!(odd.routed().split('/').skip(1).count(), odd.segments(Fold::default()).count());
 }
 
 // A literal's encoded braces were decoded and then read by the matcher as a parameter, so a route for one
@@ -327,7 +328,7 @@ fn semicolons_separate_parameters_too() {
 // of it stale. In the same place a segment that folds to nothing was left as an empty one.
 #[test]
 fn a_fold_that_is_off_turns_no_other_one_off() {
-    let named = |fold, path: &str| TargetPath::parse(path).folded(fold);
+    let named = |fold, path: &str| TargetPath::parse(path).folded(fold).into_owned();
     let on = Fold::default();
     let empty_off = Fold { empty_segments: false, ..on };
     assert_eq!(named(empty_off, "/a/x/../b"), "/a/b");

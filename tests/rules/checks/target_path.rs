@@ -1,9 +1,11 @@
 //! Paths, names, queries and route tables: what is one resource to any server has one name, or is said
 //! to be ambiguous.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use http::Uri;
+use http::uri::PathAndQuery;
 use ifmatch::identify::other_readings::other_readings;
 use ifmatch::identify::query;
 use ifmatch::identify::resource_id::{NamePart, NameTemplate};
@@ -53,9 +55,14 @@ fn any_path(text: &str, query: &str, fold: Fold) {
     let path = TargetPath::parse(text);
     for fold in [fold, Fold::default()] {
         assert!(path.folded(fold).starts_with('/'), "{text}");
-        assert_eq!(path.segments(fold).len(), path.spelled_segments().count());
+        assert_eq!(path.segments(fold).count(), path.spelled_segments().count());
     }
     assert_eq!(path.routed(), path.folded(Fold::default()));
+    if let Ok(target) = PathAndQuery::try_from(text) {
+        let (of, parsed) = (TargetPath::of(&target), TargetPath::parse(target.path()));
+        assert_eq!((of.folded(fold), of.ambiguity()), (parsed.folded(fold), parsed.ambiguity()), "{text}");
+        assert!(of.segments(fold).eq(parsed.segments(fold)), "{text}");
+    }
     for reading in other_readings(text) {
         assert!(reading.routed().starts_with('/'), "{text}");
     }
@@ -94,10 +101,10 @@ fn folded_once(text: &str, fold: Fold) {
     let routed = path.routed();
     let again = TargetPath::parse(&written(&routed));
     assert_eq!(again.routed(), routed, "folded twice: {text}");
-    let segments = path.segments(Fold::default());
+    let segments: Vec<_> = path.segments(Fold::default()).collect();
     let joined: String = segments.iter().map(|segment| format!("/{segment}")).collect();
     assert_eq!(if joined.is_empty() { "/" } else { &joined }, &routed, "{text}");
-    assert!(segments.iter().all(|segment| !matches!(segment.as_str(), "" | "." | "..")), "{text}");
+    assert!(segments.iter().all(|segment| !matches!(&**segment, "" | "." | "..")), "{text}");
     // A route's own folds, once more, change nothing either.
     let folded = path.folded(fold);
     let again = TargetPath::parse(&written(&folded));
@@ -145,7 +152,8 @@ fn must_be_ambiguous(text: &str) -> bool {
 /// Servers decode before or after they split, and a character may be encoded or not.
 fn encodings(text: &str) {
     let text = text.split('#').next().unwrap_or_default();
-    let name = &TargetPath::parse(text).routed();
+    let path = TargetPath::parse(text);
+    let name = &path.routed();
     let all_letters: String = utf8_percent_encode_letters(text);
     must_be_one(name, text, &all_letters);
     must_be_one(name, text, &all_letters.to_ascii_lowercase());
@@ -240,7 +248,8 @@ fn named(text: &str, fold: Fold) {
         return;
     }
     let text = text.split('#').next().unwrap_or_default();
-    let name = &TargetPath::parse(text).folded(fold);
+    let path = TargetPath::parse(text);
+    let name = &path.folded(fold);
     for (other, is_folded) in [
         (format!("{text}/"), fold.trailing_slash),
         (format!("{text}#fragment"), true),
@@ -294,7 +303,7 @@ fn routes(path: &str, host: &str, patterns: &[&str]) {
     if path.ambiguity().is_some() || !given.iter().all(|(t, hosts)| hosts.is_empty() && simple(t)) {
         return;
     }
-    let segments = path.segments(Fold::default());
+    let segments: Vec<String> = path.segments(Fold::default()).map(Cow::into_owned).collect();
     let shapes: Vec<Vec<Shape<'_>>> = given.iter().map(|(text, _)| shape(text)).collect();
     let matching = (0..shapes.len()).filter(|at| takes(&shapes[*at], &segments));
     match table {
