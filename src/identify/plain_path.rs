@@ -6,8 +6,8 @@
 /// Whether a path has one spelling for every server: no fold of any route changes it, and nothing about it
 /// is ambiguous. `false` says nothing: the path is then to be looked at with more care.
 pub fn is_plain(path: &str) -> bool {
-    let Some(below_root) = path.strip_prefix('/') else { return false };
-    below_root.is_empty() || below_root.split('/').all(|segment| is_plain_segment(segment.as_bytes()))
+    let Some((b'/', below_root)) = path.as_bytes().split_first() else { return false };
+    below_root.is_empty() || below_root.split(|b| *b == b'/').all(is_plain_segment)
 }
 
 /// Whether every fold leaves a segment as it is, wherever in a path it stands.

@@ -248,7 +248,9 @@ impl<R> RouteTable<R> {
     pub fn find(&self, host: Option<&str>, path: &TargetPath) -> Option<&R> {
         let tree = host.and_then(|host| self.tree_of(&canonical_host(host))).unwrap_or(&self.any_host);
         let with_format = Fold { format_suffix: false, ..Fold::default() };
-        let taken = tree.find(&to_find(path.segments(Fold::default()), path.segments(with_format)));
+        // A plain path has no such suffix.
+        let suffixed = path.plain().is_none().then(|| path.segments(with_format)).into_iter().flatten();
+        let taken = tree.find(&to_find(path.segments(Fold::default()), suffixed));
         // An encoded slash belongs to a name, or so it is read first; if that leads nowhere it is read as
         // a separator, so that a path which could be a guarded resource is refused as one.
         let separated = || {

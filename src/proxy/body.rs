@@ -33,6 +33,7 @@ pub struct OriginBody {
 impl OriginBody {
     /// An answer's body, the connection that it comes over, and how far the request's body has got.
     pub fn new(incoming: Incoming, lease: Lease, request: Arc<BodyProgress>, bounds: &Bounds) -> Self {
+        let is_empty = incoming.is_end_stream();
         let mut body = OriginBody {
             incoming,
             lease: Some(lease),
@@ -42,7 +43,9 @@ impl OriginBody {
             broken: None,
             tag_stays: false,
         };
-        body.put_back_at_end();
+        if is_empty {
+            body.put_back();
+        }
         body
     }
 
@@ -52,10 +55,10 @@ impl OriginBody {
         self
     }
 
-    fn put_back_at_end(&mut self) {
+    /// To be called when all of it was read.
+    fn put_back(&mut self) {
         // A request that is still being sent occupies the connection beyond the answer.
-        if self.incoming.is_end_stream()
-            && self.request_is_sent()
+        if self.request_is_sent()
             && let Some(lease) = self.lease.take()
         {
             lease.put_back();
@@ -114,10 +117,18 @@ impl OriginBody {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        match Pin::new(&mut self.incoming).poll_frame(cx) {
+        let incoming = Pin::new(&mut self.incoming);
+        let next = match &mut self.lease {
+            Some(lease) => lease.connection.driver.poll_with(cx, |cx| incoming.poll_frame(cx)),
+            // All of it was read, and hyper's end of it is not polled any more.
+            None => Poll::Ready(None),
+        };
+        match next {
             Poll::Ready(Some(Ok(frame))) => {
                 self.clock.heard();
-                self.put_back_at_end();
+                if self.incoming.is_end_stream() {
+                    self.put_back();
+                }
                 let frame = match frame.into_trailers() {
                     Ok(mut trailers) => {
                         if self.tag_stays {
@@ -130,7 +141,7 @@ impl OriginBody {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(None) => {
-                self.put_back_at_end();
+                self.put_back();
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {

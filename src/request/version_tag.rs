@@ -87,13 +87,15 @@ impl VersionTag {
 impl VersionTag {
     /// The field value, with its quotes: `"<incarnation>.<resource>.<version>.<variant>"`, the version without
     /// leading zeros.
-    pub fn field_value(&self) -> SmallVec<[u8; 56]> {
-        let mut value = SmallVec::from_slice(b"\"");
+    pub fn field_value(&self) -> SmallVec<[u8; LONGEST]> {
+        let leading_zeros = self.version.0.max(1).leading_zeros() as usize / 4;
+        let mut value = SmallVec::new();
+        value.push(b'"');
         push_hex(&mut value, self.incarnation.0, 16);
         value.push(b'.');
         push_hex(&mut value, u64::from(self.resource), 8);
         value.push(b'.');
-        push_hex(&mut value, self.version.0, self.version.0.max(1).ilog(16) + 1);
+        push_hex(&mut value, self.version.0, 16 - leading_zeros);
         value.push(b'.');
         push_hex(&mut value, u64::from(self.variant.0), 8);
         value.push(b'"');
@@ -101,13 +103,17 @@ impl VersionTag {
     }
 }
 
-/// The last so many digits of a number: every answer has them, and formatting macros take ten times as long.
-#[expect(clippy::cast_possible_truncation, reason = "four bits")]
-fn push_hex(text: &mut SmallVec<[u8; 56]>, number: u64, digits: u32) {
-    for place in (0..digits).rev() {
-        let digit = (number >> (4 * place)) as u8 & 0xf;
-        text.push(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
+/// Two quotes, three dots, and all digits of every part.
+const LONGEST: usize = 2 + 3 + 16 + 8 + 16 + 8;
+
+/// Appends the last so many digits of a number. Every answer has some, and formatting takes ten times as long.
+fn push_hex(text: &mut SmallVec<[u8; LONGEST]>, number: u64, digits: usize) {
+    let mut all = [0; 16];
+    for (place, digit) in all.iter_mut().rev().enumerate() {
+        let value = (number >> (4 * place)).to_le_bytes()[0] & 0xf;
+        *digit = if value < 10 { b'0' + value } else { b'a' + value - 10 };
     }
+    text.extend_from_slice(all.get(all.len().saturating_sub(digits)..).unwrap_or_default());
 }
 
 impl fmt::Display for VersionTag {

@@ -71,7 +71,7 @@ pub async fn exchange(
             .map_err(|_| out_of_time(bounds))?
             .map_err(not_sent)?;
         let reused = lease.reused;
-        match tokio::time::timeout(pool.upstream().connect_timeout, lease.connection.sender.ready()).await {
+        match tokio::time::timeout(pool.upstream().connect_timeout, lease.ready()).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) if reused => continue,
             Ok(Err(error)) => return Err(not_delivered(error.to_string())),
@@ -83,7 +83,7 @@ pub async fn exchange(
         lease.connection.pace.set(bounds.patience(Some(total)));
         let sending = lease.connection.sender.try_send_request(request);
         let answered = tokio::select! {
-            answered = sending => answered,
+            answered = lease.drive(sending) => answered,
             limit = overdue(&progress, bounds, pool) => {
                 return Err(NoAnswer {
                     end: if progress.is_sent() { WriteEnd::NoAnswerInTime } else { WriteEnd::RequestIncomplete },
@@ -101,6 +101,10 @@ pub async fn exchange(
             Ok(answer) => {
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                     lease.connection.pace.becomes_a_tunnel();
+                    lease.connection.driver.detach();
+                } else if !progress.is_sent() || lease.is_blocked() {
+                    // The rest of the request is sent beside its answer, and whatever becomes of that.
+                    lease.connection.driver.detach();
                 }
                 return Ok(answer.map(|incoming| OriginBody::new(incoming, lease, progress, bounds)));
             }

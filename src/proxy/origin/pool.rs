@@ -1,6 +1,8 @@
 //! Connections to one upstream: a limit on their number, an idle time, a look before reuse.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -12,6 +14,7 @@ use prometheus::IntGauge;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::driver::Driver;
 use super::stream::{self, Liveness};
 use crate::config::checked::Upstream;
 use crate::proxy::outgoing::OutgoingBody;
@@ -33,7 +36,7 @@ pub struct Pool {
 }
 
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     since: Instant,
 }
 
@@ -43,13 +46,15 @@ pub struct Connection {
     pub sender: SendRequest<OutgoingBody>,
     /// What is expected of the origin while it is sent something.
     pub pace: Arc<Pace>,
+    /// What reads and writes it.
+    pub driver: Driver,
     liveness: Liveness,
 }
 
 /// A connection in use; goes back into the pool by [`Lease::put_back`], else it is closed.
 pub struct Lease {
     /// The connection.
-    pub connection: Connection,
+    pub connection: Box<Connection>,
     /// Whether it carried a request before.
     pub reused: bool,
     pool: Arc<Pool>,
@@ -111,14 +116,11 @@ impl Pool {
     }
 
     /// The most recently used idle connection that is alive; the others of this look are closed.
-    fn take_idle(&self) -> Option<Connection> {
+    fn take_idle(&self) -> Option<Box<Connection>> {
         loop {
-            let Idle { connection, since } = self.idle.lock().pop()?;
-            let usable = since.elapsed() < self.upstream.idle_timeout
-                && !connection.sender.is_closed()
-                && connection.liveness.is_quiet();
-            if usable {
-                return Some(connection);
+            let idle = self.idle.lock().pop()?;
+            if self.is_usable(&idle) {
+                return Some(idle.connection);
             }
         }
     }
@@ -133,15 +135,19 @@ impl Pool {
         }
     }
 
-    /// Closes connections that were idle for too long.
+    /// Closes connections that were idle for too long, and those that their origin has closed.
     pub fn tidy(&self) {
-        self.idle.lock().retain(|idle| {
-            idle.since.elapsed() < self.upstream.idle_timeout && !idle.connection.sender.is_closed()
-        });
+        self.idle.lock().retain(|idle| self.is_usable(idle));
+    }
+
+    fn is_usable(&self, idle: &Idle) -> bool {
+        idle.since.elapsed() < self.upstream.idle_timeout
+            && !idle.connection.sender.is_closed()
+            && idle.connection.liveness.is_quiet()
     }
 
     /// Connects to the first server that accepts, beginning with the one whose turn it is.
-    async fn connect(&self) -> io::Result<Connection> {
+    async fn connect(&self) -> io::Result<Box<Connection>> {
         let servers = &self.upstream.servers;
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         let mut failed = io::Error::other("the upstream has no servers");
@@ -158,7 +164,7 @@ impl Pool {
         Err(failed)
     }
 
-    async fn open_on(&self, socket: TcpStream) -> io::Result<Connection> {
+    async fn open_on(&self, socket: TcpStream) -> io::Result<Box<Connection>> {
         socket.set_nodelay(true)?;
         let pace = Pace::new(self.upstream.response_timeout, self.hits.clone());
         let (stream, liveness) = stream::share(socket, self.open.clone(), pace.clone());
@@ -168,12 +174,12 @@ impl Pool {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
-        tokio::spawn(async move {
+        let driver = Driver::new(async move {
             if let Err(error) = driver.with_upgrades().await {
                 tracing::debug!(%error, "a connection to the origin ended");
             }
         });
-        Ok(Connection { sender, pace, liveness })
+        Ok(Box::new(Connection { sender, pace, driver, liveness }))
     }
 }
 
@@ -183,10 +189,35 @@ impl Lease {
         self.connection.liveness.has_failed()
     }
 
+    /// Waits until the connection takes a request.
+    ///
+    /// # Errors
+    /// If it is closed.
+    pub async fn ready(&mut self) -> hyper::Result<()> {
+        let Connection { sender, driver, .. } = &mut *self.connection;
+        if sender.is_ready() {
+            return Ok(());
+        }
+        poll_fn(|cx| driver.poll_with(cx, |cx| sender.poll_ready(cx))).await
+    }
+
+    /// Drives the connection until this has come of it.
+    pub async fn drive<F: Future>(&mut self, result: F) -> F::Output {
+        let mut result = pin!(result);
+        let driver = &mut self.connection.driver;
+        poll_fn(|cx| driver.poll_with(cx, |cx| result.as_mut().poll(cx))).await
+    }
+
+    /// Whether something that was sent still waits for the origin to take it.
+    pub fn is_blocked(&self) -> bool {
+        self.connection.liveness.is_blocked()
+    }
+
     /// Puts the connection back for the next request, unless it is closed or enough are idle.
     ///
     /// To be called when the answer's body has been read to its end and the request's body was sent.
-    pub fn put_back(self) {
+    pub fn put_back(mut self) {
+        self.connection.driver.rest();
         if self.connection.sender.is_closed() || self.has_failed() {
             return;
         }

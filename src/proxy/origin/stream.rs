@@ -27,7 +27,7 @@ pub struct OriginStream {
     /// An origin that takes nothing of what it is sent has its connection broken.
     paced: Paced,
     open: IntGauge,
-    failed: Arc<AtomicBool>,
+    state: Arc<State>,
     /// What the first write that failed failed with.
     cause: io::ErrorKind,
 }
@@ -35,7 +35,16 @@ pub struct OriginStream {
 /// The half that the pool looks at.
 pub struct Liveness {
     socket: Arc<TcpStream>,
-    failed: Arc<AtomicBool>,
+    state: Arc<State>,
+}
+
+/// What both halves know.
+#[derive(Default)]
+struct State {
+    /// A write has failed.
+    failed: AtomicBool,
+    /// The last write found no room.
+    blocked: AtomicBool,
 }
 
 /// Wraps a connected socket; `open` counts it while it lives, and `pace` is what is expected of the origin
@@ -43,15 +52,15 @@ pub struct Liveness {
 pub fn share(socket: TcpStream, open: IntGauge, pace: Arc<Pace>) -> (OriginStream, Liveness) {
     open.inc();
     let socket = Arc::new(socket);
-    let failed = Arc::<AtomicBool>::default();
+    let state = Arc::<State>::default();
     let stream = OriginStream {
         socket: socket.clone(),
         paced: Paced::new(pace),
         open,
-        failed: failed.clone(),
+        state: state.clone(),
         cause: io::ErrorKind::ConnectionReset,
     };
-    (stream, Liveness { socket, failed })
+    (stream, Liveness { socket, state })
 }
 
 impl Liveness {
@@ -67,7 +76,12 @@ impl Liveness {
 
     /// Whether a write has failed: what was sent over the connection last may lack its end.
     pub fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+        self.state.failed.load(Ordering::Acquire)
+    }
+
+    /// Whether the last write found no room: hyper has more to send, which somebody has to poll it for.
+    pub fn is_blocked(&self) -> bool {
+        self.state.blocked.load(Ordering::Acquire)
     }
 }
 
@@ -78,7 +92,7 @@ fn is_end(kind: io::ErrorKind) -> bool {
 
 impl OriginStream {
     fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+        self.state.failed.load(Ordering::Acquire)
     }
 
     /// Reads what had arrived before the origin hung up; asks the kernel, not the reactor, which may not
@@ -154,11 +168,12 @@ impl AsyncWrite for OriginStream {
             return Poll::Ready(Ok(dropped));
         }
         let written = self.write(cx, slices);
+        self.state.blocked.store(written.is_pending(), Ordering::Release);
         if let Poll::Ready(Err(error)) = &written
             && is_end(error.kind())
         {
             self.cause = error.kind();
-            self.failed.store(true, Ordering::Release);
+            self.state.failed.store(true, Ordering::Release);
             // The read side has the last word, and has to be asked for it.
             cx.waker().wake_by_ref();
             return Poll::Ready(Ok(dropped));
