@@ -1,0 +1,5 @@
+"""What ends a comparison."""
+
+
+class Failure(Exception):
+    """Something is missing, did not start, or answered otherwise than it must: there is nothing to compare."""

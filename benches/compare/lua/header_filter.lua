@@ -1,0 +1,1 @@
+require("guard").header_filter()
