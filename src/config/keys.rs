@@ -227,7 +227,7 @@ static KEYS: &[KeyDoc] = &[
     key(Limits, "tunnel_idle_timeout", TIMEOUT, Is(r#""1h""#), "how long an upgraded connection may stay without a byte either way"),
 
     key(Ledger, "store", Kind::Choice { names: &["memory"], later: &["redis", "etcd"] }, Is(r#""memory""#), "where versions are kept"),
-    key(Ledger, "max_resources", count(1, 1_000_000_000), Is("1_000_000"), "the most resources with a version of their own; about 30 bytes each"),
+    key(Ledger, "max_resources", count(1, 1_000_000_000), Is("1_000_000"), "the most resources with a version of their own; 25 to 50 bytes each"),
     key(Ledger, "state_file", Kind::File, Means("versions do not survive a restart"), "where versions survive a clean restart; a file for one process at a time"),
     key(Ledger, "settle", WAIT, Is(r#""5s""#), "how long a write of unknown outcome may still be applied by the origin"),
     key(Ledger, "start_hold", WAIT, Means("`settle` and the longest `read_lag`"), "how long writes wait at a start without the state of an earlier life, whose writes may still be applied"),

@@ -1,20 +1,21 @@
 //! The ledger in this process's memory: the slots of [`protocol`](super::protocol) behind locks.
 
 mod restart;
+mod shards;
 
 use std::hash::Hasher;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use siphasher::sip::SipHasher13;
 use tokio::time::Instant;
 
 pub use super::begin::{BeginWrite, Begun, NotBegun, Place};
 use super::names::{Epoch, Names, NamesInForce, SavedNames};
 use super::permit::WritePermit;
-use super::protocol::{BegunAt, Busy, Ending, Millis, NoRoom, Owed, SavedHold, Slots};
+use super::protocol::{BegunAt, Busy, Ending, Millis, NoRoom, Owed, SavedHold};
 use super::waiting::Waiting;
 use crate::decide::claim::HoldMode;
 use crate::decide::naming::{Affected, Naming};
@@ -23,6 +24,7 @@ use crate::identify::resource_id::ResourceId;
 use crate::request::version_tag::{Incarnation, ResourceKey, Variant, Version};
 
 pub use restart::{Closed, Saved};
+use shards::{Locked, Shards};
 
 /// What a ledger is made with.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +48,7 @@ pub struct MemoryLedger {
     opened: AtomicU64,
     /// The one sequence of versions (rule R1).
     sequence: AtomicU64,
-    shards: Box<[Mutex<Slots>]>,
+    shards: Shards,
     settle: Duration,
     evictions: AtomicU64,
     waiting: Waiting,
@@ -88,12 +90,6 @@ impl MemoryLedger {
 
     /// No entries; every resource at `floor`, the last number that was drawn.
     fn at_rest(limits: LedgerLimits, incarnation: Incarnation, keys: HashKeys, floor: Version) -> Self {
-        /// Few enough to cost nothing at rest, enough that two cores seldom meet in one.
-        const SHARDS: usize = 64;
-        /// Below this many resources a shard, one shard keeps the limit exact.
-        const PER_SHARD: usize = 1024;
-        let shards = (limits.max_resources / PER_SHARD).clamp(1, SHARDS).next_power_of_two();
-        let capacity = limits.max_resources.div_ceil(shards);
         MemoryLedger {
             incarnation,
             keys,
@@ -101,7 +97,7 @@ impl MemoryLedger {
             opens: Millis(millis(limits.start_hold)),
             opened: AtomicU64::new(u64::from(limits.start_hold.is_zero())),
             sequence: AtomicU64::new(floor.0),
-            shards: (0..shards).map(|_| Mutex::new(Slots::new(floor, capacity))).collect(),
+            shards: Shards::new(limits.max_resources, floor),
             settle: limits.settle,
             evictions: AtomicU64::new(0),
             waiting: Waiting::default(),
@@ -195,7 +191,7 @@ impl MemoryLedger {
         // Draws the floor where the start hold is over: a read after its end is not to get a tag from before.
         let _opened = self.open_in();
         let look = |key| {
-            let slots = self.shard(key).lock();
+            let slots = self.shards.lock_of(key);
             let older = if lag.is_zero() { None } else { slots.lagging(key, self.now()) };
             (slots.observe(key), older)
         };
@@ -224,7 +220,7 @@ impl MemoryLedger {
         if now < opens {
             return Some(Duration::from_millis(opens.0 - now.0));
         }
-        let mut all: Vec<_> = self.shards.iter().map(|shard| shard.lock()).collect();
+        let mut all = self.shards.lock_all();
         if self.is_closed() {
             return Some(Duration::ZERO);
         }
@@ -250,7 +246,7 @@ impl MemoryLedger {
             return Err(NotBegun::Starting(left));
         }
         let places = write.places();
-        let mut locked = self.lock(&places);
+        let mut locked = self.shards.lock(&places);
         if self.is_closed() {
             return Err(NotBegun::Closed);
         }
@@ -261,12 +257,12 @@ impl MemoryLedger {
             }
             observed = Some(refused);
         }
-        if !locked.have_room_for(self, &places) {
+        if !locked.have_room_for(&places) {
             return Err(NotBegun::NoRoom);
         }
         let begun = seconds(SystemTime::now());
         for place in &places {
-            let Some(slots) = locked.of(self.shard_index(place.key)) else { continue };
+            let Some(slots) = locked.of(place.key) else { continue };
             // There is room. If there were none, what is occupied by now would stay so: a refusal.
             let occupied = slots.occupy(place.key, place.mode).map_err(|NoRoom| NotBegun::NoRoom)?;
             self.evictions.fetch_add(u64::from(occupied.evicted), Ordering::Relaxed);
@@ -286,8 +282,7 @@ impl MemoryLedger {
 
     fn judge(&self, write: &BeginWrite, places: &[Place], locked: &Locked<'_>) -> Result<(), NotBegun> {
         for place in places {
-            let busy =
-                locked.peek(self.shard_index(place.key)).and_then(|slots| slots.busy(place.key, place.mode));
+            let busy = locked.peek(place.key).and_then(|slots| slots.busy(place.key, place.mode));
             match busy {
                 None => {}
                 Some(Busy::InFlight) => {
@@ -301,7 +296,7 @@ impl MemoryLedger {
                 }
             }
         }
-        let version = |key| locked.peek(self.shard_index(key)).map(|slots| slots.version(key));
+        let version = |key| locked.peek(key).map(|slots| slots.version(key));
         // All tags of an upstream die at once when the version of the whole overtakes them.
         let current = version(write.target.key).max(write.whole.and_then(|whole| version(whole.key)));
         write.condition.judge(current.unwrap_or(Version(0))).map_err(NotBegun::Stale)
@@ -309,13 +304,13 @@ impl MemoryLedger {
 
     /// The current version of a resource, for an answer to the write that holds its permit.
     pub fn version(&self, key: ResourceKey, whole: Option<ResourceKey>) -> Version {
-        let of = |key| self.shard(key).lock().version(key);
+        let of = |key| self.shards.lock_of(key).version(key);
         of(key).max(whole.map_or(Version(0), of))
     }
 
     /// When the first write that may have changed the resource began, as far as one was seen.
     pub fn changes_seen_since(&self, key: ResourceKey, whole: Option<ResourceKey>) -> Option<SystemTime> {
-        let of = |key: ResourceKey| self.shard(key).lock().changes_seen_since(key);
+        let of = |key: ResourceKey| self.shards.lock_of(key).changes_seen_since(key);
         let seen = [Some(key), whole].into_iter().flatten().map(of).filter(|BegunAt(at)| *at > 0);
         let BegunAt(oldest) = seen.min()?;
         Some(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(oldest)))
@@ -323,7 +318,7 @@ impl MemoryLedger {
 
     /// A change that came with a write to another resource (RFC 9111 section 4.4).
     pub fn touch(&self, key: ResourceKey, begun: BegunAt, read_lag: Duration) {
-        let mut slots = self.shard(key).lock();
+        let mut slots = self.shards.lock_of(key);
         if self.is_closed() {
             return;
         }
@@ -340,7 +335,7 @@ impl MemoryLedger {
     pub(super) fn unsettle(&self, places: &[Place]) {
         let until = Millis(self.now().0 + millis(self.settle));
         for place in places {
-            self.shard(place.key).lock().unsettle(place.key, until);
+            self.shards.lock_of(place.key).unsettle(place.key, until);
         }
     }
 
@@ -350,7 +345,7 @@ impl MemoryLedger {
     /// Returns the target's version, if nobody else occupied or changed it meanwhile, itself or with
     /// the whole: then the write's author knows what it stands for.
     pub(super) fn end(&self, ended: &EndWrite<'_>) -> Option<Version> {
-        let mut locked = self.lock(ended.places);
+        let mut locked = self.shards.lock(ended.places);
         if self.is_closed() {
             // What is held was saved as held; a number that is drawn now would be drawn again.
             return None;
@@ -366,7 +361,7 @@ impl MemoryLedger {
                 }
                 HoldEnding::Changed { .. } | HoldEnding::Kept => Ending::Kept,
             };
-            let Some(slots) = locked.of(self.shard_index(place.key)) else { continue };
+            let Some(slots) = locked.of(place.key) else { continue };
             let end = slots.end(place.key, ending);
             if place.key == ended.target {
                 known = Some(slots.version(place.key));
@@ -385,14 +380,14 @@ impl MemoryLedger {
     /// What is known of a resource.
     pub fn inspect(&self, key: ResourceKey, whole: Option<ResourceKey>) -> Inspection {
         let version = self.version(key, whole);
-        let slots = self.shard(key).lock();
+        let slots = self.shards.lock_of(key);
         let unsettled = matches!(slots.busy(key, HoldMode::Exclusive), Some(Busy::UnsettledUntil(_)));
         Inspection { version, holders: slots.holders(key), unsettled }
     }
 
     /// How many resources have an entry.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+        self.shards.iter().map(|slots| slots.len()).sum()
     }
 
     /// Whether no resource has an entry.
@@ -408,8 +403,8 @@ impl MemoryLedger {
     /// Forgets what only matters for a while. To be called now and then.
     pub fn tidy(&self) {
         let now = self.now();
-        for shard in &self.shards {
-            shard.lock().forget_lag(now);
+        for mut slots in self.shards.iter() {
+            slots.forget_lag(now);
         }
     }
 
@@ -423,51 +418,6 @@ impl MemoryLedger {
 
     fn lags_until(&self, read_lag: Duration) -> Option<Millis> {
         (!read_lag.is_zero()).then(|| Millis(self.now().0.saturating_add(millis(read_lag))))
-    }
-
-    fn shard_index(&self, key: ResourceKey) -> usize {
-        // The table within a shard uses the low and the topmost bits; these are others.
-        (key.0 >> 40) as usize & (self.shards.len() - 1)
-    }
-
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "the mask keeps the index below the number of shards, a power of two"
-    )]
-    fn shard(&self, key: ResourceKey) -> &Mutex<Slots> {
-        &self.shards[self.shard_index(key)]
-    }
-
-    /// Locks the shards of some places, in the order of their index, so that no two writers wait for
-    /// each other.
-    fn lock(&self, places: &[Place]) -> Locked<'_> {
-        let mut indexes: Vec<usize> = places.iter().map(|place| self.shard_index(place.key)).collect();
-        indexes.sort_unstable();
-        indexes.dedup();
-        Locked(
-            indexes.into_iter().filter_map(|i| self.shards.get(i).map(|shard| (i, shard.lock()))).collect(),
-        )
-    }
-}
-
-struct Locked<'l>(Vec<(usize, MutexGuard<'l, Slots>)>);
-
-impl Locked<'_> {
-    fn of(&mut self, index: usize) -> Option<&mut Slots> {
-        self.0.iter_mut().find(|(i, _)| *i == index).map(|(_, guard)| &mut **guard)
-    }
-
-    fn peek(&self, index: usize) -> Option<&Slots> {
-        self.0.iter().find(|(i, _)| *i == index).map(|(_, guard)| &**guard)
-    }
-
-    /// R5, all or nothing: whether every place finds room in its shard.
-    fn have_room_for(&self, ledger: &MemoryLedger, places: &[Place]) -> bool {
-        self.0.iter().all(|(index, slots)| {
-            let new =
-                |place: &&Place| ledger.shard_index(place.key) == *index && slots.holders(place.key) == 0;
-            slots.has_room_for(places.iter().filter(new).count())
-        })
     }
 }
 

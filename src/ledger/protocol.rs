@@ -4,13 +4,13 @@
 //! rule names (R3, R5, R7, R8, R9, R13) are those of [the ledger's text](super); an exhaustive search in
 //! `tests/rules/model.rs` runs these very steps.
 
+mod entries;
 mod saved;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use hashbrown::HashTable;
-
+use self::entries::{ByKey, Entries, Entry};
 use crate::decide::claim::HoldMode;
 use crate::decide::read::ReadStamp;
 use crate::request::version_tag::{ResourceKey, Version};
@@ -42,23 +42,11 @@ pub struct Slots {
     floor: Version,
     /// The oldest [`BegunAt`] among forgotten entries.
     floor_begun: BegunAt,
-    /// Densely packed; `index` finds them, `cursor` walks over them to forget some.
-    entries: Vec<Entry>,
-    index: HashTable<u32>,
-    cursor: usize,
+    entries: Entries,
     capacity: usize,
-    holds: HashMap<ResourceKey, Hold>,
+    holds: HashMap<ResourceKey, Hold, ByKey>,
     /// R13: what reads of a lagging origin get instead of the current version, and until when.
-    lagging: HashMap<ResourceKey, (Version, Millis)>,
-}
-
-/// 20 bytes an entry: at ten million resources every byte is ten megabytes.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, packed(4))]
-struct Entry {
-    key: ResourceKey,
-    version: Version,
-    begun: BegunAt,
+    lagging: HashMap<ResourceKey, (Version, Millis), ByKey>,
 }
 
 /// Who occupies a resource.
@@ -130,18 +118,16 @@ impl Slots {
         Slots {
             floor,
             floor_begun: BegunAt::default(),
-            entries: Vec::new(),
-            index: HashTable::new(),
-            cursor: 0,
+            entries: Entries::default(),
             capacity: capacity.max(1),
-            holds: HashMap::new(),
-            lagging: HashMap::new(),
+            holds: HashMap::default(),
+            lagging: HashMap::default(),
         }
     }
 
     /// The current version (INV1: it never goes back).
     pub fn version(&self, key: ResourceKey) -> Version {
-        self.entry(key).map_or(self.floor, |entry| entry.version)
+        self.entries.get(key).map_or(self.floor, |entry| entry.version)
     }
 
     /// R3: what a read that is about to be forwarded may be stamped with. Inserts nothing.
@@ -159,7 +145,7 @@ impl Slots {
     /// When the first write that may have changed the resource began, as far as one was seen; for a
     /// resource without an entry, a time that is no later. Nothing that was seen changed it earlier.
     pub fn changes_seen_since(&self, key: ResourceKey) -> BegunAt {
-        self.entry(key).map_or(self.floor_begun, |entry| entry.begun)
+        self.entries.get(key).map_or(self.floor_begun, |entry| entry.begun)
     }
 
     /// Whether a write could occupy the resource in this mode.
@@ -185,7 +171,7 @@ impl Slots {
     /// # Errors
     /// If there is no room for its entry and none can be forgotten. Nothing has changed then.
     pub fn occupy(&mut self, key: ResourceKey, mode: HoldMode) -> Result<Occupied, NoRoom> {
-        let evicted = if self.entry(key).is_some() { false } else { self.insert(key, self.floor)? };
+        let evicted = if self.entries.get(key).is_some() { false } else { self.insert(key, self.floor)? };
         let hold = self.holds.entry(key).or_insert(Hold {
             mode,
             holders: 0,
@@ -235,7 +221,7 @@ impl Slots {
             // An entry that says no more than the floor does was inserted by a write that came to nothing.
             // One below the floor says more: the tags of its version are still good.
             if self.version(key) == self.floor {
-                self.remove(key);
+                self.entries.remove(key);
             }
         }
         ended
@@ -256,7 +242,7 @@ impl Slots {
         if let Some(hold) = self.holds.get_mut(&key) {
             hold.overlapped = true;
         }
-        let evicted = if self.entry(key).is_some() {
+        let evicted = if self.entries.get(key).is_some() {
             false
         } else if let Ok(evicted) = self.insert(key, self.floor) {
             evicted
@@ -272,7 +258,7 @@ impl Slots {
 
     /// Whether the resource has an entry of its own.
     pub fn is_tracked(&self, key: ResourceKey) -> bool {
-        self.entry(key).is_some()
+        self.entries.get(key).is_some()
     }
 
     /// How many resources have an entry.
@@ -282,7 +268,7 @@ impl Slots {
 
     /// Whether no resource has an entry.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     /// The version of whatever has no entry.
@@ -294,7 +280,7 @@ impl Slots {
     /// already got it by a change that nobody judged; what was read since may be as old as any.
     pub fn raise_floor(&mut self, floor: Version) {
         self.floor = self.floor.max(floor);
-        for entry in &mut self.entries {
+        for entry in self.entries.iter_mut() {
             entry.version = floor.max(entry.version);
         }
     }
@@ -314,8 +300,7 @@ impl Slots {
         let mut oldest: Option<Entry> = None;
         let mut at_rest = 0;
         for _ in 0..self.entries.len() {
-            self.cursor = (self.cursor + 1) % self.entries.len().max(1);
-            let Some(entry) = self.entries.get(self.cursor).copied() else { break };
+            let Some(entry) = self.entries.next() else { break };
             let key = entry.key;
             if self.holds.contains_key(&key) {
                 continue;
@@ -341,10 +326,10 @@ impl Slots {
         if self.holds.contains_key(&key) {
             return Err(NoRoom);
         }
-        let Entry { version, begun, .. } = self.entry(key).copied().ok_or(NoRoom)?;
+        let Entry { version, begun, .. } = self.entries.get(key).copied().ok_or(NoRoom)?;
         self.floor = self.floor.max(version);
         self.floor_begun = self.floor_begun.oldest(begun);
-        self.remove(key);
+        self.entries.remove(key);
         Ok(())
     }
 
@@ -356,7 +341,7 @@ impl Slots {
         begun: BegunAt,
         lags_until: Option<Millis>,
     ) {
-        if let Some(entry) = self.entry_mut(key) {
+        if let Some(entry) = self.entries.get_mut(key) {
             entry.version = fresh;
             entry.begun = entry.begun.oldest(begun);
         }
@@ -376,20 +361,6 @@ impl Slots {
         self.lagging.retain(|_, (_, until)| now < *until);
     }
 
-    fn entry(&self, key: ResourceKey) -> Option<&Entry> {
-        let at = self.index.find(key.0, |at| self.key_at(*at) == Some(key))?;
-        self.entries.get(*at as usize)
-    }
-
-    fn entry_mut(&mut self, key: ResourceKey) -> Option<&mut Entry> {
-        let at = *self.index.find(key.0, |at| self.key_at(*at) == Some(key))?;
-        self.entries.get_mut(at as usize)
-    }
-
-    fn key_at(&self, at: u32) -> Option<ResourceKey> {
-        self.entries.get(at as usize).map(|entry| entry.key)
-    }
-
     /// Inserts an entry that is not there. Returns whether another one had to be forgotten for it.
     fn insert(&mut self, key: ResourceKey, version: Version) -> Result<bool, NoRoom> {
         let full = self.entries.len() >= self.capacity;
@@ -399,38 +370,8 @@ impl Slots {
         }
         // The floor may have risen: the entry starts at what the resource's version is now.
         let version = version.max(self.floor);
-        self.push(Entry { key, version, begun })?;
+        self.entries.insert(Entry { key, version, begun });
         Ok(full)
-    }
-
-    fn push(&mut self, entry: Entry) -> Result<(), NoRoom> {
-        let at = u32::try_from(self.entries.len()).map_err(|_| NoRoom)?;
-        let key = entry.key;
-        self.entries.push(entry);
-        let entries = &self.entries;
-        self.index.insert_unique(key.0, at, |at| entries.get(*at as usize).map_or(0, |e| e.key.0));
-        Ok(())
-    }
-
-    fn remove(&mut self, key: ResourceKey) {
-        let entries = &self.entries;
-        let Ok(found) = self.index.find_entry(key.0, |at| {
-            entries.get(*at as usize).is_some_and(|e| {
-                let k = e.key;
-                k == key
-            })
-        }) else {
-            return;
-        };
-        let (at, _) = found.remove();
-        let last = self.entries.len() - 1;
-        self.entries.swap_remove(at as usize);
-        if at as usize != last
-            && let Some(moved) = self.key_at(at)
-            && let Some(slot) = self.index.find_mut(moved.0, |slot| *slot as usize == last)
-        {
-            *slot = at;
-        }
     }
 }
 

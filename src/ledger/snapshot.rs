@@ -40,8 +40,8 @@ const LAG_BYTES: u64 = 8 + 8 + 8;
 const ENTRY_BYTES: u64 = 8 + 8 + 4;
 const CHECKSUM_BYTES: u64 = 8;
 
-/// More than any ledger has; each is 12 bytes.
-const MAX_SHARDS: u32 = 1 << 16;
+/// No ledger has more, whatever its limit; each is 12 bytes.
+pub const MAX_SHARDS: usize = 1 << 16;
 /// At a billion writes a second this takes three centuries; and it leaves room to go on counting.
 const MAX_SEQUENCE: u64 = 1 << 63;
 
@@ -248,7 +248,7 @@ impl<R: Read> Reader<R> {
         if told != u128::from(length) {
             return Err(Unusable::WrongLength { told, found: length });
         }
-        if shards > MAX_SHARDS || !shards.is_power_of_two() {
+        if shards as usize > MAX_SHARDS || !shards.is_power_of_two() {
             return Err(Unusable::Impossible("an odd number of shards"));
         }
         if sequence >= MAX_SEQUENCE {

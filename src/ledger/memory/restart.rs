@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parking_lot::MutexGuard;
 use tokio::time::{sleep, sleep_until};
 
 use super::{EndWrite, HashKeys, HoldEnding, LedgerLimits, MemoryLedger, Place};
 use crate::ledger::names::Names;
-use crate::ledger::protocol::{Millis, NoRoom, Owed, SavedHold, Slots};
+use crate::ledger::protocol::{Millis, Owed, SavedHold};
 use crate::ledger::snapshot::{Head, Reader, Record, Unusable, Writer};
-use crate::request::version_tag::{ResourceKey, Version};
+use crate::request::version_tag::Version;
 
 /// A ledger that nothing happens in any more, so that what it is can be written down.
 pub struct Closed<'l>(&'l MemoryLedger);
@@ -34,7 +33,7 @@ impl MemoryLedger {
     /// to judge writes (rule R10): the writes of the life before are not settled yet.
     pub fn close(&self) -> Option<Closed<'_>> {
         let opened = self.open_in().is_none();
-        let all: Vec<_> = self.shards.iter().map(|shard| shard.lock()).collect();
+        let all = self.shards.lock_all();
         // R14: what ends from here on ends because the process does. It has not ended at the origin.
         self.names_at_close.get_or_init(|| self.names.saved());
         self.closed.store(true, Ordering::Release);
@@ -74,18 +73,17 @@ impl MemoryLedger {
                 Record::Hold(hold) => {
                     lag = lag.max(hold.owed.read_lag);
                     held.push(hold);
-                    ledger.slots_of(hold.key, |slots| slots.restore_hold(hold, until))
+                    ledger.shards.get_mut(hold.key).restore_hold(hold, until);
                 }
                 Record::Lag(saved) => {
                     lag = lag.max(saved.left);
-                    ledger.slots_of(saved.key, |slots| slots.restore_lag(saved, Millis(0)));
-                    Ok(())
+                    ledger.shards.get_mut(saved.key).restore_lag(saved, Millis(0));
                 }
-                Record::Entry(entry) => ledger
-                    .slots_of(entry.key, |slots| slots.restore_entry(entry))
-                    .map(|one| forgotten += u64::from(one)),
+                Record::Entry(entry) => {
+                    let one = ledger.shards.get_mut(entry.key).restore_entry(entry);
+                    forgotten += u64::from(one);
+                }
             }
-            .map_err(|NoRoom| Unusable::Impossible("more resources than can be counted"))?;
         }
         // Writes that nobody judged, and lags, are not among what is held; names that change wait for them too.
         ledger.restored_under_way.store(1, Ordering::Release);
@@ -97,29 +95,16 @@ impl MemoryLedger {
 
     /// A shard takes the highest floor of those that its resources were in.
     fn take_floors(&mut self, head: &Head) {
-        let (before, now) = (head.floors.len().max(1), self.shards.len());
+        let (before, now) = (head.floors.len().max(1), self.shards.iter_mut().len());
         // Both are powers of two, and a shard is told by the low bits of the same number.
         let common = before.min(now);
         let entries = usize::try_from(head.entries).unwrap_or(usize::MAX);
-        for (index, shard) in self.shards.iter_mut().enumerate() {
-            let slots = shard.get_mut();
-            for (_, (floor, begun)) in
-                head.floors.iter().enumerate().filter(|(old, _)| old % common == index % common)
-            {
+        for (index, slots) in self.shards.iter_mut().enumerate() {
+            for (floor, begun) in head.floors.iter().skip(index % common).step_by(common) {
                 slots.restore_floor(*floor, *begun);
             }
             slots.expect(entries / now);
         }
-    }
-
-    /// While the ledger is nobody else's yet.
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "the mask keeps the index below the number of shards, a power of two"
-    )]
-    fn slots_of<T>(&mut self, key: ResourceKey, step: impl FnOnce(&mut Slots) -> T) -> T {
-        let index = self.shard_index(key);
-        step(self.shards[index].get_mut())
     }
 
     /// R8, for what was occupied when the process before ended: waits out the settle time, counted from
@@ -158,7 +143,7 @@ impl Closed<'_> {
     /// Those of `to`.
     pub fn write_to<W: Write>(&self, to: W) -> io::Result<Saved> {
         let ledger = self.0;
-        let all: Vec<MutexGuard<'_, Slots>> = ledger.shards.iter().map(|shard| shard.lock()).collect();
+        let all = ledger.shards.lock_all();
         let now = ledger.now();
         let holds: Vec<_> = all.iter().flat_map(|slots| slots.saved_holds()).collect();
         let lags: Vec<_> = all.iter().flat_map(|slots| slots.saved_lag(now)).collect();

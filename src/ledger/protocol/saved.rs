@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BegunAt, Entry, Hold, Millis, NoRoom, Owed, Slots};
+use super::{BegunAt, Entry, Hold, Millis, Owed, Slots};
 use crate::decide::claim::HoldMode;
 use crate::request::version_tag::{ResourceKey, Version};
 
@@ -74,50 +74,40 @@ impl Slots {
 
     /// Makes room for so many entries, or for as many as there may be.
     pub fn expect(&mut self, entries: usize) {
-        let entries = entries.min(self.capacity);
-        self.entries.reserve(entries);
-        let known = &self.entries;
-        self.index.reserve(entries, |at| known.get(*at as usize).map_or(0, |e| e.key.0));
+        self.entries.reserve(entries.min(self.capacity));
     }
 
     /// Takes up an occupied resource: as one of unknown outcome until then, never as one at rest. To be
     /// ended like any other hold.
     ///
     /// Never forgotten, so it is taken up even beyond the capacity, and before the entries at rest.
-    ///
-    /// # Errors
-    /// If there are more of them than can be counted.
-    pub fn restore_hold(&mut self, hold: SavedHold, until: Millis) -> Result<(), NoRoom> {
+    pub fn restore_hold(&mut self, hold: SavedHold, until: Millis) {
         let SavedHold { key, mode, owed } = hold;
-        if self.entry(key).is_none() {
-            self.push(Entry { key, version: self.floor, begun: self.floor_begun })?;
+        if self.entries.get(key).is_none() {
+            self.entries.insert(Entry { key, version: self.floor, begun: self.floor_begun });
         }
         let unsettled_until = Some(until);
         self.holds.insert(key, Hold { mode, holders: 1, overlapped: false, unsettled_until, owed });
-        Ok(())
     }
 
     /// Takes up an entry. One that finds no room is forgotten by R9, or another one for it.
     ///
     /// Returns whether one was forgotten.
-    ///
-    /// # Errors
-    /// If there are more of them than can be counted.
-    pub fn restore_entry(&mut self, saved: SavedEntry) -> Result<bool, NoRoom> {
+    pub fn restore_entry(&mut self, saved: SavedEntry) -> bool {
         let SavedEntry { key, version, begun } = saved;
-        if let Some(entry) = self.entry_mut(key) {
+        if let Some(entry) = self.entries.get_mut(key) {
             // An occupied one, which stands at the floor until its own version comes.
             entry.version = version;
             entry.begun = begun;
-            return Ok(false);
+            return false;
         }
         let full = self.entries.len() >= self.capacity;
         if full && self.evict().is_err() {
             self.restore_floor(version, begun);
         } else {
-            self.push(Entry { key, version, begun })?;
+            self.entries.insert(Entry { key, version, begun });
         }
-        Ok(full)
+        full
     }
 
     /// Takes up a lag, counted from `now`.

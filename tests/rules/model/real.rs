@@ -169,12 +169,12 @@ fn go_on(bytes: &[u8], take_up: TakeUp) -> (Slots, u8) {
             Record::Hold(_) if take_up == TakeUp::NoHolds => {}
             Record::Hold(hold) => {
                 assert_eq!(hold.owed, OWED, "its end knows what it owes");
-                slots.restore_hold(hold, LAGS_UNTIL).expect("room");
+                slots.restore_hold(hold, LAGS_UNTIL);
             }
             Record::Lag(_) if take_up == TakeUp::NoLags => {}
             Record::Lag(lag) => slots.restore_lag(lag, NOW),
             Record::Entry(entry) => {
-                let forgotten = slots.restore_entry(entry).expect("room");
+                let forgotten = slots.restore_entry(entry);
                 assert!(!forgotten, "there is room");
             }
         }
