@@ -4,8 +4,9 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use http::uri::PathAndQuery;
+use ifmatch::identify::fold::Fold;
 use ifmatch::identify::resource_id::ResourceId;
-use ifmatch::identify::target_path::{Fold, TargetPath};
+use ifmatch::identify::target_path::TargetPath;
 
 /// The first is what nearly every request has.
 const PATHS: [(&str, &str); 4] = [

@@ -13,9 +13,9 @@ use crate::decide::policy::{
     AlsoChanges, EtagOnPut, Mode, Overlap, ParameterPattern, Principal, Reveal, RoutePolicy, StatusMapping,
     Unconditional, VerifyUnknown, WeakIfMatch,
 };
+use crate::identify::fold::Fold;
 use crate::identify::resource_id::NameTemplate;
 use crate::identify::route_table::PathPattern;
-use crate::identify::target_path::Fold;
 use crate::request::method::MethodPolicy;
 
 /// Reads a route's policy. Without its path, the names that use the path's parameters are not looked at.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use http::{HeaderName, StatusCode};
 use regex::Regex;
 
+use crate::identify::fold::Fold;
 use crate::identify::resource_id::NameTemplate;
-use crate::identify::target_path::Fold;
 use crate::request::method::MethodPolicy;
 
 /// Whether refusals are carried out.

@@ -6,9 +6,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::fold::Fold;
 use super::resource_id::{NamePart, NameTemplate};
 use super::route_table::PathPattern;
-use super::target_path::Fold;
 
 /// What the paths of a route have in common, segment by segment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -6,8 +6,9 @@ use std::fmt;
 use http::uri::PathAndQuery;
 use smallvec::SmallVec;
 
+use super::fold::{Fold, fold_segment};
 use super::query;
-use super::target_path::{Fold, TargetPath, fold_segment};
+use super::target_path::TargetPath;
 
 /// The name of a resource within its upstream, such as `order:17` or `/orders/17`.
 #[derive(Clone, Debug)]

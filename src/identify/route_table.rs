@@ -5,8 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use smallvec::SmallVec;
 
+use super::fold::{Fold, fold_segment};
 use super::name_range::PathShape;
-use super::target_path::{Fold, TargetPath, fold_segment};
+use super::target_path::TargetPath;
 
 /// A host that a route is for, as configured and checked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,10 +3,11 @@
 use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderValue, Method};
+use ifmatch::identify::fold::Fold;
 use ifmatch::identify::query;
 use ifmatch::identify::resource_id::NameTemplate;
 use ifmatch::identify::route_table::{HostPattern, PathPattern, RouteTable};
-use ifmatch::identify::target_path::{Fold, TargetPath};
+use ifmatch::identify::target_path::TargetPath;
 use ifmatch::request::entity_tag::{EntityTag, TagCondition};
 use ifmatch::request::method::{Effect, MethodPolicy, OVERRIDE_PARAMETER, overrides_in_fields};
 use ifmatch::request::version_tag::{Incarnation, ResourceKey, Variant, Version, VersionTag};

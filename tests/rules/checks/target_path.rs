@@ -6,11 +6,12 @@ use std::cmp::Reverse;
 
 use http::Uri;
 use http::uri::PathAndQuery;
+use ifmatch::identify::fold::Fold;
 use ifmatch::identify::other_readings::other_readings;
 use ifmatch::identify::query;
 use ifmatch::identify::resource_id::{NamePart, NameTemplate};
 use ifmatch::identify::route_table::{HostPattern, PathPattern, RouteTable};
-use ifmatch::identify::target_path::{Fold, TargetPath};
+use ifmatch::identify::target_path::TargetPath;
 use ifmatch::request::method::OVERRIDE_PARAMETER;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
