@@ -20,7 +20,8 @@ pub fn is_plain_segment(segment: &[u8]) -> bool {
     let is_no_number = || segment.iter().any(|b| matches!(b, b'a'..=b'd' | b'f'..=b'z'));
     let has_one_spelling = match first {
         b'a'..=b'z' => true,
-        b'0' => segment.len() == 1,
+        // With a hyphen in it not even one of another radix: an identifier that happens to begin with a zero.
+        b'0' => segment.len() == 1 || (segment.contains(&b'-') && is_no_number()),
         b'1'..=b'9' => segment.iter().all(u8::is_ascii_digit) || is_no_number(),
         _ => false,
     };

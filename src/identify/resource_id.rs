@@ -114,16 +114,34 @@ impl NameTemplate {
             NameTemplate::Parts(parts) => parts,
         };
         let segments: SmallVec<[Cow<'_, str>; 8]> = path.segments(fold).collect();
-        let mut name = String::new();
+        // All of it at once: a name that grows is moved.
+        let mut name = String::with_capacity(parts.iter().map(|part| part.room(&segments, query)).sum());
         for part in parts {
             match part {
                 NamePart::Literal(text) => name.push_str(text),
                 NamePart::Segment(at) => name.push_str(segments.get(*at).map_or("", |segment| segment)),
-                NamePart::Rest(from) => name.push_str(&segments.get(*from..).unwrap_or_default().join("/")),
+                NamePart::Rest(from) => {
+                    for (i, segment) in segments.iter().skip(*from).enumerate() {
+                        name.push_str(if i == 0 { "" } else { "/" });
+                        name.push_str(segment);
+                    }
+                }
                 NamePart::Query(parameter) => name.push_str(&query_value(parameter, query, fold)?),
             }
         }
         Ok(ResourceId::from(name))
+    }
+}
+
+impl NamePart {
+    /// How many bytes it can take in a name; a folded query value may take a few more.
+    fn room(&self, segments: &[Cow<'_, str>], query: Option<&str>) -> usize {
+        match self {
+            NamePart::Literal(text) => text.len(),
+            NamePart::Segment(at) => segments.get(*at).map_or(0, |segment| segment.len()),
+            NamePart::Rest(from) => segments.iter().skip(*from).map(|segment| segment.len() + 1).sum(),
+            NamePart::Query(_) => query.map_or(0, str::len),
+        }
     }
 }
 

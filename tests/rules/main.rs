@@ -9,6 +9,7 @@
     reason = "a test that cannot go on says so"
 )]
 
+mod allocations;
 mod bad_config;
 mod checks;
 mod corpora;
