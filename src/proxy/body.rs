@@ -126,7 +126,8 @@ impl OriginBody {
         match next {
             Poll::Ready(Some(Ok(frame))) => {
                 self.clock.heard();
-                if self.incoming.is_end_stream() {
+                // Nothing comes after trailers, and hyper asks for nothing after them.
+                if frame.is_trailers() || self.incoming.is_end_stream() {
                     self.put_back();
                 }
                 let frame = match frame.into_trailers() {

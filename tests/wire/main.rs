@@ -28,6 +28,7 @@ mod reads;
 mod refusals;
 mod renaming;
 mod restart;
+mod reuse;
 mod smoke;
 mod storm;
 mod targets;
