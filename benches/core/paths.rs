@@ -25,5 +25,5 @@ pub(crate) fn bench(criterion: &mut Criterion) {
 
 fn name(path: &str) -> Option<String> {
     let path = TargetPath::parse(path);
-    path.ambiguity().is_none().then(|| path.folded(Fold::default()))
+    path.ambiguity().is_none().then(|| path.folded(Fold::default()).into_owned())
 }
