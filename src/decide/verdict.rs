@@ -1,5 +1,6 @@
 //! Refusals: the closed list of kinds, and the one table of their statuses.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -144,19 +145,19 @@ pub struct Refusal {
     /// Why.
     pub kind: RefusalKind,
     /// For the person who reads it: what was found, and what to do next. Names no internals.
-    pub detail: String,
+    pub detail: Cow<'static, str>,
     /// When trying again makes sense.
     pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
     /// A refusal that is not worth trying again unchanged.
-    pub fn new(kind: RefusalKind, detail: impl Into<String>) -> Self {
+    pub fn new(kind: RefusalKind, detail: impl Into<Cow<'static, str>>) -> Self {
         Refusal { kind, detail: detail.into(), retry_after: None }
     }
 
     /// A refusal that is worth trying again after this time.
-    pub fn later(kind: RefusalKind, after: Duration, detail: impl Into<String>) -> Self {
+    pub fn later(kind: RefusalKind, after: Duration, detail: impl Into<Cow<'static, str>>) -> Self {
         Refusal { kind, detail: detail.into(), retry_after: Some(after) }
     }
 }
@@ -250,7 +251,7 @@ pub mod say {
     pub fn settles_in(unknown: Refusal, settle: Duration, names_a_state: bool) -> Refusal {
         let seconds = settle.as_secs() + u64::from(settle.subsec_nanos() > 0);
         let detail = format!("{} What you find after {seconds} s is settled.", unknown.detail);
-        Refusal { detail, retry_after: names_a_state.then_some(settle), ..unknown }
+        Refusal { detail: detail.into(), retry_after: names_a_state.then_some(settle), ..unknown }
     }
 
     /// Another configuration names the resource in another way, or treats it so.

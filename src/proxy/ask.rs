@@ -1,8 +1,10 @@
 //! A request that has found its route, and what every way of answering it needs.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
-use http::{HeaderMap, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use super::body::AnswerBody;
 use super::client::Client;
@@ -15,7 +17,7 @@ use crate::decide::policy::{Mode, Principal, Reveal, RoutePolicy};
 use crate::decide::verdict::{Refusal, RefusalKind, say};
 use crate::identify::resource_id::ResourceId;
 use crate::ledger::names::UnderWay;
-use crate::report::journal::Conflict;
+use crate::report::journal::{ClientId, Conflict};
 use crate::request::version_tag::{ResourceKey, VersionTag};
 
 /// How much of a method is kept and logged with a conflict: more than any registered one has, and little
@@ -93,7 +95,7 @@ impl Ask {
         refusal: &Refusal,
     ) -> Response<AnswerBody> {
         self.note_conflict(fields, resource, refusal);
-        self.route.metrics.refused(refusal.kind.name());
+        self.route.metrics.refusals.refused(refusal.kind);
         let current = resource
             .filter(|_| self.policy().reveal == Reveal::CurrentTag)
             .filter(|_| refusal.kind == RefusalKind::PreconditionFailed)
@@ -105,7 +107,8 @@ impl Ask {
         refuse(refusal, self.policy().statuses, self.target.spelled.path(), current)
     }
 
-    /// Counts, keeps and logs a conflict, refused or only observed.
+    /// Counts and keeps a conflict, refused or only observed, and logs it if a line is due: one for each
+    /// would cost half as much again as all the rest of a refusal.
     pub fn note_conflict(&self, fields: &HeaderMap, resource: Option<&Named>, refusal: &Refusal) {
         if !refusal.kind.is_conflict() {
             return;
@@ -113,18 +116,21 @@ impl Ask {
         let kind = refusal.kind.name();
         let status = refusal.kind.status(self.policy().statuses);
         let conflict = self.conflict(fields, resource, kind, status);
-        self.route.metrics.conflict(kind, conflict.mode);
-        tracing::warn!(
-            target: "ifmatch::conflict",
-            route = &*conflict.route,
-            resource = conflict.resource,
-            kind,
-            status = conflict.status,
-            method = conflict.method,
-            mode = conflict.mode,
-            client = conflict.client,
-            "conflict"
-        );
+        let due = self.route.metrics.refusals.conflict(refusal.kind, conflict.mode, Instant::now());
+        if let Some(left_out) = due {
+            tracing::warn!(
+                target: "ifmatch::conflict",
+                route = &*conflict.route,
+                resource = conflict.resource,
+                kind,
+                status = conflict.status,
+                method = &*conflict.method,
+                mode = conflict.mode,
+                client = %conflict.client,
+                more = (left_out > 0).then_some(left_out),
+                "conflict"
+            );
+        }
         self.gateway.journal.add(conflict);
     }
 
@@ -137,27 +143,37 @@ impl Ask {
         status: StatusCode,
     ) -> Conflict {
         Conflict {
-            time: std::time::SystemTime::now(),
+            time: SystemTime::now(),
             route: self.policy().name.clone(),
             resource: resource
-                .map_or_else(|| self.target.path.routed().into_owned(), |named| named.id.to_string()),
+                .map_or_else(|| self.target.path.routed().into_owned(), |named| named.id.as_str().to_owned()),
             kind,
             status: status.as_u16(),
-            method: self.method.as_str().chars().take(LONGEST_METHOD).collect(),
+            method: method_told(&self.method),
             mode: if self.policy().mode == Mode::Observe { "observe" } else { "enforce" },
             took_effect: None,
-            client: format!("{:016x}", self.client_id(fields)),
+            client: self.client_id(fields),
         }
     }
 
-    fn client_id(&self, fields: &HeaderMap) -> u64 {
+    fn client_id(&self, fields: &HeaderMap) -> ClientId {
         let stated = match &self.policy().principal {
-            Some(Principal::Header(name)) => fields.get(name).map(|value| value.as_bytes().to_vec()),
-            Some(Principal::Cookie(name)) => cookie(fields, name).map(Vec::from),
+            Some(Principal::Header(name)) => fields.get(name).map(HeaderValue::as_bytes),
+            Some(Principal::Cookie(name)) => cookie(fields, name),
             None => None,
         };
-        let address = || self.client.address.as_ref().map(|ip| ip.as_bytes().to_vec()).unwrap_or_default();
-        self.gateway.ledger.client_id(&stated.unwrap_or_else(address))
+        let address = || self.client.address.as_ref().map(HeaderValue::as_bytes);
+        ClientId(self.gateway.ledger.client_id(stated.or_else(address).unwrap_or_default()))
+    }
+}
+
+fn method_told(method: &Method) -> Cow<'static, str> {
+    match *method {
+        Method::PUT => "PUT".into(),
+        Method::POST => "POST".into(),
+        Method::PATCH => "PATCH".into(),
+        Method::DELETE => "DELETE".into(),
+        _ => method.as_str().chars().take(LONGEST_METHOD).collect(),
     }
 }
 

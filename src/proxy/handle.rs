@@ -69,7 +69,7 @@ pub async fn handle(
                     if refusal.kind == RefusalKind::Overloaded {
                         bounds.hits.hit(Limit::RequestsInFlight);
                     }
-                    metrics.refused(refusal.kind.name());
+                    metrics.refusals.refused(refusal.kind);
                     (refuse(&refusal, StatusMapping::default(), instance, None), "refused")
                 }
                 // `OPTIONS *` asks about the server as a whole (RFC 9110 section 9.3.7).

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -378,14 +378,23 @@ pub async fn read_beginning(
 /// usable; a body that is longer than that, or takes longer than one silence may as a whole, costs the
 /// client its connection.
 pub fn drain_request(mut body: Incoming, bounds: &Bounds) {
-    const AT_MOST: usize = 1024 * 1024;
-    if body.is_end_stream() {
-        return;
+    // What is here already, as a rule all of it, is not worth a task.
+    let mut now = Context::from_waker(Waker::noop());
+    let mut seen = 0;
+    while !body.is_end_stream() {
+        match Pin::new(&mut body).poll_frame(&mut now) {
+            Poll::Ready(Some(Ok(frame))) => seen += frame.data_ref().map_or(0, Bytes::len),
+            Poll::Ready(Some(Err(_)) | None) => return,
+            Poll::Pending => return drain_what_comes(body, seen, bounds),
+        }
     }
+}
+
+fn drain_what_comes(mut body: Incoming, mut seen: usize, bounds: &Bounds) {
+    const AT_MOST: usize = 1024 * 1024;
     let (at_most, hits) = (bounds.silence, bounds.hits.clone());
     tokio::spawn(async move {
         let drained = async {
-            let mut seen = 0;
             while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
                 seen += frame.data_ref().map_or(0, Bytes::len);
                 if seen > AT_MOST {

@@ -100,10 +100,10 @@ fn tell(gateway: &Gateway, route: &LiveRoute, mut entry: Conflict, shown: TookEf
         target: "ifmatch::write",
         route = &*entry.route,
         resource = entry.resource,
-        method = entry.method,
+        method = &*entry.method,
         status = entry.status,
         took_effect = shown.name(),
-        client = entry.client,
+        client = %entry.client,
         "a write of unknown outcome was looked at"
     );
     gateway.journal.add(entry);

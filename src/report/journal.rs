@@ -1,13 +1,16 @@
 //! The last conflicts, for `/conflicts`: a bounded list in memory.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use serde::{Serialize, Serializer};
 
-/// One conflict, as `/conflicts` and the log tell it; or a write of unknown outcome that was looked at.
+/// One conflict, as `/conflicts` and the log tell it; or a write of unknown outcome that was looked at. Most
+/// are never told: what is text only for that is made then.
 #[derive(Clone, Debug, Serialize)]
 pub struct Conflict {
     /// When it was decided.
@@ -22,14 +25,30 @@ pub struct Conflict {
     /// The status of the answer, or of the one that would have been given.
     pub status: u16,
     /// The request's method.
-    pub method: String,
+    pub method: Cow<'static, str>,
     /// `enforce` or `observe`.
     pub mode: &'static str,
     /// Of a write whose outcome was unknown, looked at after the settle time: `yes`, `no` or `unclear`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub took_effect: Option<&'static str>,
-    /// Who asked, as a keyed hash: equal within one life of the process, and nothing else.
-    pub client: String,
+    /// Who asked.
+    pub client: ClientId,
+}
+
+/// Who asked, as a keyed hash: equal within one life of the process, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientId(pub u64);
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl Serialize for ClientId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// A list of the last conflicts.

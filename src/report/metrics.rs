@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use http::Method;
 use prometheus::core::Collector;
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::counts::{RefusalCounts, RequestCounts};
 use super::limits_hit::LimitsHit;
 use super::names;
 use crate::decide::outcome::WriteOutcome;
@@ -58,16 +58,15 @@ pub struct Metrics {
 
 /// The handles of one route, looked up once when a configuration is taken.
 pub struct RouteMetrics {
-    requests: IntCounterVec,
-    conflicts: IntCounterVec,
-    refusals: IntCounterVec,
+    /// Requests.
+    pub requests: RequestCounts,
+    /// Refusals and conflicts.
+    pub refusals: RefusalCounts,
     unknown_outcomes: IntCounterVec,
     verified: IntCounterVec,
     /// In the order of [`names::WRITE_OUTCOMES`].
     settled: [IntCounter; 3],
     route: Arc<str>,
-    /// `answered` by the commonest methods, so that they cost no look-up: GET, HEAD, PUT, POST, PATCH, DELETE.
-    answered: [IntCounter; 6],
     /// Overrides.
     pub overrides: IntCounter,
     /// Permits held.
@@ -93,23 +92,6 @@ const DECISIONS: &[f64] =
 /// From a program's turn-around to a form left open over lunch.
 const READ_TO_WRITE: &[f64] =
     &[0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0];
-
-/// The methods that are labels; every other one is `other`, so that a client cannot make up series.
-const METHODS: [Method; 8] = [
-    Method::GET,
-    Method::HEAD,
-    Method::PUT,
-    Method::POST,
-    Method::PATCH,
-    Method::DELETE,
-    Method::OPTIONS,
-    Method::TRACE,
-];
-
-/// The label of a method.
-pub fn method_label(method: &Method) -> &str {
-    if METHODS.contains(method) { method.as_str() } else { "other" }
-}
 
 impl Metrics {
     /// Registers everything.
@@ -348,18 +330,12 @@ impl Metrics {
     /// The handles of a route.
     pub fn route(&self, route: &Arc<str>) -> RouteMetrics {
         let label = &[&**route];
-        let answered =
-            |method: &Method| self.requests.with_label_values(&[&**route, method_label(method), "answered"]);
         for found in names::TOOK_EFFECT {
             self.verified.with_label_values(&[&**route, found]);
         }
         RouteMetrics {
-            answered: [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::PATCH, Method::DELETE]
-                .each_ref()
-                .map(answered),
-            requests: self.requests.clone(),
-            conflicts: self.conflicts.clone(),
-            refusals: self.refusals.clone(),
+            requests: RequestCounts::new(&self.requests, route),
+            refusals: RefusalCounts::new(&self.refusals, &self.conflicts, route),
             unknown_outcomes: self.unknown_outcomes.clone(),
             verified: self.verified.clone(),
             settled: ["applied", "not-applied", "unknown"]
@@ -397,28 +373,6 @@ impl Metrics {
 }
 
 impl RouteMetrics {
-    /// A request ended; `outcome` is one of [`names::OUTCOMES`].
-    pub fn ended(&self, method: &Method, outcome: &'static str) {
-        let common = match *method {
-            Method::GET => Some(0),
-            Method::HEAD => Some(1),
-            Method::PUT => Some(2),
-            Method::POST => Some(3),
-            Method::PATCH => Some(4),
-            Method::DELETE => Some(5),
-            _ => None,
-        };
-        match common.filter(|_| outcome == "answered").and_then(|i| self.answered.get::<usize>(i)) {
-            Some(counter) => counter.inc(),
-            None => self.requests.with_label_values(&[&*self.route, method_label(method), outcome]).inc(),
-        }
-    }
-
-    /// A conflict; `mode` is `enforce` or `observe`.
-    pub fn conflict(&self, kind: &'static str, mode: &'static str) {
-        self.conflicts.with_label_values(&[&*self.route, kind, mode]).inc();
-    }
-
     /// A write of unknown outcome was looked at after the settle time.
     pub fn verified(&self, took_effect: TookEffect) {
         self.verified.with_label_values(&[&*self.route, took_effect.name()]).inc();
@@ -435,11 +389,6 @@ impl RouteMetrics {
                 self.unknown_outcomes.with_label_values(&[&*self.route, cause.name()]).inc();
             }
         }
-    }
-
-    /// A request was refused; `kind` is the name of a kind of refusal.
-    pub fn refused(&self, kind: &'static str) {
-        self.refusals.with_label_values(&[&*self.route, kind]).inc();
     }
 }
 

@@ -55,7 +55,7 @@ impl RequestReport {
     fn tell(&mut self, outcome: &'static str, status: u16) {
         self.told = true;
         let took = self.started.elapsed();
-        self.metrics.ended(&self.method, outcome);
+        self.metrics.requests.ended(&self.method, outcome);
         self.metrics.request_duration.observe(took.as_secs_f64());
         if self.access_log == AccessLog::On {
             tracing::info!(

@@ -71,8 +71,7 @@ impl VersionTag {
     }
 
     fn read_opaque(opaque: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(opaque).ok()?;
-        let mut parts = text.split('.');
+        let mut parts = opaque.split(|b| *b == b'.');
         let incarnation = Incarnation(lower_hex(parts.next()?, 16)?);
         let resource = u32::try_from(lower_hex(parts.next()?, 8)?).ok()?;
         let written = parts.next()?;
@@ -80,7 +79,7 @@ impl VersionTag {
         let variant = Variant(u32::try_from(lower_hex(parts.next()?, 8)?).ok()?);
         let tag = VersionTag { incarnation, resource, version, variant };
         // A tag has one spelling: leading zeros of the version are not another one.
-        (parts.next().is_none() && (written == "0" || !written.starts_with('0'))).then_some(tag)
+        (parts.next().is_none() && (written == b"0" || !written.starts_with(b"0"))).then_some(tag)
     }
 }
 
@@ -128,12 +127,18 @@ fn low_half(key: ResourceKey) -> u32 {
     key.0 as u32
 }
 
-fn lower_hex(text: &str, digits: usize) -> Option<u64> {
-    let plain = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    if !plain || text.len() != digits || text.is_empty() {
+fn lower_hex(text: &[u8], digits: usize) -> Option<u64> {
+    if text.len() != digits || text.is_empty() || text.len() > 16 {
         return None;
     }
-    u64::from_str_radix(text, 16).ok()
+    text.iter().try_fold(0, |number, b| {
+        let value = match b {
+            b'0'..=b'9' => b - b'0',
+            b'a'..=b'f' => b - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u64::from(value))
+    })
 }
 
 #[cfg(test)]

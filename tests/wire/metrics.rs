@@ -1,13 +1,14 @@
 //! What is measured is what is named, and what is named elsewhere is measured.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use ifmatch::decide::verdict::RefusalKind;
 use ifmatch::report::names::{
     ALL, LIMITS, OUTCOMES, TOOK_EFFECT, UNKNOWN_CAUSES, WRITE_OUTCOMES, WRITES_SETTLED_TOTAL,
 };
 
-use crate::given::items_with;
+use crate::given::{items, items_with};
 use crate::harness::{Metrics, Origin, Proxy, empty, put, request};
 
 /// A little of everything that a client can do to the labels.
@@ -130,4 +131,30 @@ fn a_write_in_flight_is_a_gauge_while_it_lasts() {
     writing.answer().expect(204);
     proxy.await_rest();
     proxy.await_metric("ifmatch_requests_in_flight", 0);
+}
+
+#[test]
+fn many_conflicts_in_a_row_are_all_counted_and_have_few_lines_in_the_log() {
+    const MANY: u32 = 300;
+    let (_origin, proxy) = items();
+    let mut client = proxy.connect();
+    let began = Instant::now();
+    for _ in 0..MANY {
+        client.ask(&request("PUT", "/items/1").body("x")).expect(428);
+    }
+    let seconds = began.elapsed().as_secs();
+    proxy.expect_metric("ifmatch_conflicts_total{route=\"item\",kind=\"precondition-required\"}", MANY);
+    // Another kind does not wait for its turn; and what it wrote comes after all that was written before.
+    client.ask(&request("PUT", "/items/1").if_match("\"stale\"").body("x")).expect(412);
+    proxy.log_line("there was another kind of conflict", |l| l["kind"] == "precondition-failed");
+    let lines = proxy.log().into_iter().filter_map(|line| serde_json::from_str(&line).ok());
+    let lines: Vec<serde_json::Value> = lines.filter(is_of("precondition-required")).collect();
+    assert!((1..=1 + seconds).contains(&(lines.len() as u64)), "{seconds} s: {lines:?}");
+    assert!(lines[0].get("more").is_none(), "{lines:?}");
+    let told = |line: &serde_json::Value| 1 + line["more"].as_u64().unwrap_or(0);
+    assert!(lines.iter().map(told).sum::<u64>() <= MANY.into(), "{lines:?}");
+}
+
+fn is_of(kind: &str) -> impl Fn(&serde_json::Value) -> bool + '_ {
+    move |line| line["message"] == "conflict" && line["kind"] == kind
 }
