@@ -1,13 +1,18 @@
-//! A write goes on in a task of its own, whatever becomes of its client, and what became of the write is
-//! told exactly once, also when nobody is left to hear of it.
+//! A write goes on, whatever becomes of its client, and what became of the write is told exactly once, also
+//! when nobody is left to hear of it.
 
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use http::{Method, Response};
-use tokio::sync::oneshot;
+use tokio::runtime::Handle;
 
 use super::body::AnswerBody;
 use crate::decide::outcome::{UnknownCause, WriteOutcome};
+use crate::identify::resource_id::ResourceId;
 use crate::report::metrics::RouteMetrics;
 
 /// The end of a write that was admitted.
@@ -24,35 +29,27 @@ pub struct Teller {
     metrics: Arc<RouteMetrics>,
     route: Arc<str>,
     method: Method,
-    resource: String,
+    resource: ResourceId,
     told: bool,
 }
 
 impl Teller {
     /// For a write by this method to this resource.
-    pub fn new(metrics: Arc<RouteMetrics>, route: Arc<str>, method: Method, resource: String) -> Self {
+    pub fn new(metrics: Arc<RouteMetrics>, route: Arc<str>, method: Method, resource: ResourceId) -> Self {
         Teller { metrics, route, method, resource, told: false }
     }
 
-    /// Runs the write's work in a task of its own. The task goes on when the future that is given back
-    /// is dropped, as hyper does when a client leaves.
+    /// Does the write's work. When the future that is given back is dropped, as hyper does when a client
+    /// leaves, the work goes on in a task of its own.
     ///
-    /// `None` if the task ended without a word: its permit went down with it, which holds the write's
-    /// resources for the settle time.
-    pub async fn outlive<W>(self, work: W) -> Option<(Response<AnswerBody>, &'static str)>
+    /// `None` if the work ended without a word, by a panic: its permit went down with it, which holds the
+    /// write's resources for the settle time.
+    pub async fn outlive<W>(self, work: Pin<Box<W>>) -> Option<(Response<AnswerBody>, &'static str)>
     where
         W: Future<Output = Carried> + Send + 'static,
     {
-        let (tell, told) = oneshot::channel();
-        tokio::spawn(async move {
-            let mut teller = self;
-            let Carried { answered, outcome } = work.await;
-            teller.tell(outcome);
-            if let Err((unheard, _)) = tell.send(answered) {
-                teller.tell_unheard(unheard.status().as_u16(), outcome);
-            }
-        });
-        told.await.ok()
+        let mut heard = Heard { work: Some((work, self)) };
+        poll_fn(|cx| heard.poll(cx)).await
     }
 
     fn tell(&mut self, outcome: Option<WriteOutcome>) {
@@ -68,12 +65,57 @@ impl Teller {
             target: "ifmatch::write",
             route = &*self.route,
             method = self.method.as_str(),
-            resource = self.resource,
+            resource = self.resource.as_str(),
             status,
             outcome = outcome.map_or("refused", WriteOutcome::name),
             cause = outcome.and_then(WriteOutcome::unknown_cause).map(UnknownCause::name),
             "a write ended after its client had left"
         );
+    }
+}
+
+/// The work of a write while its client is there.
+struct Heard<W>
+where
+    W: Future<Output = Carried> + Send + 'static,
+{
+    work: Option<(Pin<Box<W>>, Teller)>,
+}
+
+impl<W> Heard<W>
+where
+    W: Future<Output = Carried> + Send + 'static,
+{
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Response<AnswerBody>, &'static str)>> {
+        let Some((work, _)) = &mut self.work else { return Poll::Ready(None) };
+        // As in a task of its own: a panic ends this write and nothing else.
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
+        let carried = match polled {
+            Ok(polled) => Some(ready!(polled)),
+            Err(_panic) => None,
+        };
+        let ended = self.work.take();
+        Poll::Ready(carried.zip(ended).map(|(Carried { answered, outcome }, (_, mut teller))| {
+            teller.tell(outcome);
+            answered
+        }))
+    }
+}
+
+impl<W> Drop for Heard<W>
+where
+    W: Future<Output = Carried> + Send + 'static,
+{
+    fn drop(&mut self) {
+        let Some((work, mut teller)) = self.work.take() else { return };
+        // Without a runtime the process is going down, and the write is abandoned.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                let Carried { answered: (unheard, _), outcome } = work.await;
+                teller.tell(outcome);
+                teller.tell_unheard(unheard.status().as_u16(), outcome);
+            });
+        }
     }
 }
 
@@ -84,7 +126,7 @@ impl Drop for Teller {
             tracing::error!(
                 route = &*self.route,
                 method = self.method.as_str(),
-                resource = self.resource,
+                resource = self.resource.as_str(),
                 "the task that forwarded a write ended without a word"
             );
         }
@@ -93,12 +135,19 @@ impl Drop for Teller {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
     use crate::report::metrics::Metrics;
 
     fn teller(metrics: &Metrics) -> Teller {
         let route: Arc<str> = "item".into();
-        Teller::new(Arc::new(metrics.route(&route)), route, Method::PUT, "/items/1".to_owned())
+        Teller::new(
+            Arc::new(metrics.route(&route)),
+            route,
+            Method::PUT,
+            ResourceId::from("/items/1".to_owned()),
+        )
     }
 
     fn counted(metrics: &Metrics, series: &str) -> bool {
@@ -108,11 +157,11 @@ mod tests {
 
     const ABANDONED: &str = "ifmatch_unknown_outcomes_total{cause=\"abandoned\",route=\"item\"} 1";
 
-    // A panic cannot be provoked over the wire; this is the very task that a write runs in.
+    // A panic cannot be provoked over the wire; this is the very way that a write's work is done.
     #[tokio::test]
     async fn a_write_whose_task_panics_counts_as_abandoned_and_its_client_hears_nothing_of_it() {
         let metrics = Metrics::new().expect("metrics");
-        let answered = teller(&metrics).outlive(async { panic!("a bug of ours") }).await;
+        let answered = teller(&metrics).outlive(Box::pin(async { panic!("a bug of ours") })).await;
         assert!(answered.is_none());
         assert!(counted(&metrics, ABANDONED));
         assert!(counted(&metrics, "ifmatch_writes_settled_total{outcome=\"unknown\",route=\"item\"} 1"));
@@ -128,7 +177,7 @@ mod tests {
             gone.await.expect("the test says so");
             panic!("a bug of ours")
         };
-        let mut waiting = Box::pin(teller(&metrics).outlive(work));
+        let mut waiting = Box::pin(teller(&metrics).outlive(Box::pin(work)));
         assert!(is_pending(waiting.as_mut()).await);
         drop(waiting);
         go.send(()).expect("the task goes on");
@@ -145,7 +194,7 @@ mod tests {
         let metrics = Metrics::new().expect("metrics");
         let refused =
             async { Carried { answered: (Response::new(AnswerBody::fixed("")), "refused"), outcome: None } };
-        assert!(teller(&metrics).outlive(refused).await.is_some());
+        assert!(teller(&metrics).outlive(Box::pin(refused)).await.is_some());
         assert!(counted(&metrics, "ifmatch_writes_settled_total{outcome=\"unknown\",route=\"item\"} 0"));
     }
 }

@@ -27,6 +27,7 @@ use super::admit::{Admitted, give_up};
 use super::ask::{Ask, Named};
 use super::body::{AnswerBody, OriginBody};
 use super::changes;
+use super::gateway::Gateway;
 use super::in_flight::InFlight;
 use super::origin::exchange::exchange;
 use super::outgoing::OutgoingBody;
@@ -48,7 +49,7 @@ use crate::request::version_tag::{Version, VersionTag};
 
 type Answered = (Response<AnswerBody>, &'static str);
 
-/// Forwards an admitted write in a task of its own, which outlives the client, and hands its answer on.
+/// Forwards an admitted write, which outlives its client, and hands its answer on.
 pub async fn forward(
     ask: Ask,
     named: Named,
@@ -59,13 +60,13 @@ pub async fn forward(
     forwarding: InFlight,
 ) -> Answered {
     let statuses = ask.policy().statuses;
-    let abandoned = unheard(&ask, WriteEnd::Abandoned, &admitted.claim);
-    let path = ask.target.spelled.path().to_owned();
+    let (gateway, names_a_state) = (ask.gateway.clone(), names_a_state(&admitted.claim));
+    let target = ask.target.spelled.clone();
     let teller = Teller::new(
         ask.route.metrics.clone(),
         ask.policy().name.clone(),
         ask.method.clone(),
-        named.id.to_string(),
+        named.id.clone(),
     );
     // In a box of its own: it is large, and would be copied each time that it is handed on.
     let work = Box::pin(async move {
@@ -74,7 +75,10 @@ pub async fn forward(
         carried
     });
     let answered = teller.outlive(work).await;
-    answered.unwrap_or_else(|| (refuse(&abandoned, statuses, &path, None), "unknown"))
+    answered.unwrap_or_else(|| {
+        let abandoned = unheard(&gateway, WriteEnd::Abandoned, names_a_state);
+        (refuse(&abandoned, statuses, target.path(), None), "unknown")
+    })
 }
 
 async fn carry(
@@ -116,7 +120,8 @@ async fn carry(
             log_no_answer(&ask, &no_answer);
             let ended = outcome(no_answer.end, ask.policy());
             let told = if ended == WriteOutcome::NotApplied { "unreachable" } else { "unknown" };
-            let refusal = ask.refuse(&parts.headers, Some(&named), &unheard(&ask, no_answer.end, &claim));
+            let unheard = unheard(&ask.gateway, no_answer.end, names_a_state(&claim));
+            let refusal = ask.refuse(&parts.headers, Some(&named), &unheard);
             let look = || sent.look(&ask, &named, &parts, refusal.status());
             settle(&ask, &named, permit, ended, look).await;
             Carried { answered: (refusal, told), outcome: Some(ended) }
@@ -125,13 +130,17 @@ async fn carry(
 }
 
 /// What a write's client is told when there is no answer.
-fn unheard(ask: &Ask, end: WriteEnd, claim: &Claim) -> Refusal {
+fn unheard(gateway: &Gateway, end: WriteEnd, names_a_state: bool) -> Refusal {
     let refusal = unanswered(end, false);
     if !matches!(refusal.kind, RefusalKind::OutcomeUnknown | RefusalKind::OutcomeUnknownInTime) {
         return refusal;
     }
-    let names_a_state = claim.condition.any_of.is_some();
-    say::settles_in(refusal, ask.gateway.ledger.settle_time(), names_a_state)
+    say::settles_in(refusal, gateway.ledger.settle_time(), names_a_state)
+}
+
+/// Whether a write states which state it replaces, so that it does no harm when it is sent again.
+fn names_a_state(claim: &Claim) -> bool {
+    claim.condition.any_of.is_some()
 }
 
 /// Asks the origin what the preconditions want to know, under the permit, and judges it.
