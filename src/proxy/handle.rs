@@ -41,10 +41,8 @@ pub async fn handle(
     let live = gateway.live.load_full();
     let bounds = bounds(&live.limits, &gateway);
     client.pace.set(bounds.of_the_answer());
+    let target = head::check(&request, &live.limits, &bounds.hits).and_then(|()| Target::read(&request));
     let (parts, body) = request.into_parts();
-    let probe = Request::from_parts(parts, ());
-    let target = head::check(&probe, &live.limits, &bounds.hits).and_then(|()| Target::read(&probe));
-    let (parts, ()) = probe.into_parts();
     let found = match &target {
         Ok(target) => live.routes.find(target.host(), &target.path).cloned(),
         Err(_) => None,
@@ -84,7 +82,9 @@ pub async fn handle(
             return Ok(answer);
         }
     };
-    let ask = Ask {
+    // In boxes: they are handed on from stage to stage, and would be copied each time.
+    let parts = Box::new(parts);
+    let ask = Box::new(Ask {
         gateway,
         live,
         route,
@@ -93,7 +93,7 @@ pub async fn handle(
         client: client.clone(),
         bounds,
         in_flight: in_flight.clone(),
-    };
+    });
     let (answer, outcome) = take_way(ask, parts, body, report.started()).await;
     report.end(outcome, answer.status());
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -136,8 +136,8 @@ fn no_way(parts: &Parts, target: Option<Refusal>, found: bool) -> Option<Refusal
 
 /// The one switch: unmanaged, neither, read or write.
 async fn take_way(
-    ask: Ask,
-    parts: Parts,
+    ask: Box<Ask>,
+    parts: Box<Parts>,
     body: Incoming,
     started: Instant,
 ) -> (Response<AnswerBody>, &'static str) {
@@ -193,10 +193,10 @@ async fn take_way(
 }
 
 async fn write_way(
-    ask: Ask,
+    ask: Box<Ask>,
     id: ResourceId,
     effect: Effect,
-    parts: Parts,
+    parts: Box<Parts>,
     form: Form,
     started: Instant,
 ) -> (Response<AnswerBody>, &'static str) {

@@ -20,8 +20,8 @@ use crate::request::preconditions::CONDITIONAL_FIELDS;
 
 /// Passes a request on, and its upgrade too where the route is not managed. A write comes `unjudged`.
 pub async fn pass(
-    ask: Ask,
-    mut parts: Parts,
+    ask: Box<Ask>,
+    mut parts: Box<Parts>,
     body: Incoming,
     unjudged: Option<Unjudged>,
 ) -> (Response<AnswerBody>, &'static str) {
@@ -63,7 +63,11 @@ fn stays_behind(ask: &Ask) -> &'static [HeaderName] {
 }
 
 /// Passes a request on whose body was read already, in part at least.
-pub async fn pass_read(ask: Ask, parts: Parts, body: OutgoingBody) -> (Response<AnswerBody>, &'static str) {
+pub async fn pass_read(
+    ask: Box<Ask>,
+    parts: Box<Parts>,
+    body: OutgoingBody,
+) -> (Response<AnswerBody>, &'static str) {
     let request = onward(&ask, &parts, stays_behind(&ask), None, body);
     let answered = exchange(&ask.route.pool, request, &ask.bounds, false).await;
     answer(&ask, &parts, None, answered)

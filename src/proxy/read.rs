@@ -33,9 +33,9 @@ const OF_THE_CONTENT: [HeaderName; 8] = [
 
 /// Forwards a read and stamps its answer.
 pub async fn read(
-    ask: Ask,
+    ask: Box<Ask>,
     named: Named,
-    parts: Parts,
+    parts: Box<Parts>,
     body: Form,
     started: Instant,
 ) -> (Response<AnswerBody>, &'static str) {

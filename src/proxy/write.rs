@@ -51,10 +51,10 @@ type Answered = (Response<AnswerBody>, &'static str);
 
 /// Forwards an admitted write, which outlives its client, and hands its answer on.
 pub async fn forward(
-    ask: Ask,
+    ask: Box<Ask>,
     named: Named,
     effect: Effect,
-    parts: Parts,
+    parts: Box<Parts>,
     body: OutgoingBody,
     admitted: Admitted,
     forwarding: InFlight,
@@ -82,10 +82,10 @@ pub async fn forward(
 }
 
 async fn carry(
-    ask: Ask,
+    ask: Box<Ask>,
     named: Named,
     effect: Effect,
-    parts: Parts,
+    parts: Box<Parts>,
     mut body: OutgoingBody,
     admitted: Admitted,
 ) -> Carried {
