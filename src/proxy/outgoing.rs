@@ -61,6 +61,9 @@ impl BodyProgress {
     /// # Errors
     /// If it still is not complete then.
     pub async fn over(&self) -> Result<(), Limit> {
+        if self.state.load(Ordering::Acquire) != SENDING {
+            return Ok(());
+        }
         let Some(total) = self.must_end.get() else {
             self.ended().await;
             return Ok(());

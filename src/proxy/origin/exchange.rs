@@ -1,9 +1,10 @@
 //! One request, sent at most once, and the head of its answer.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use http::{Request, Response, StatusCode, header};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::pool::{NoConnection, Pool};
 use crate::decide::outcome::WriteEnd;
@@ -82,9 +83,12 @@ pub async fn exchange(
             if progress.is_sent() { &bounds.total } else { progress.begin(bounds.end_of_upload()) }.clone();
         lease.connection.pace.set(bounds.patience(Some(total)));
         let sending = lease.connection.sender.try_send_request(request);
+        let mut timer = lease.connection.timer.take();
         let answered = tokio::select! {
+            // Most requests are sent as soon as they are driven, and then need only one timer.
+            biased;
             answered = lease.drive(sending) => answered,
-            limit = overdue(&progress, bounds, pool) => {
+            limit = overdue(&progress, bounds, pool, &mut timer) => {
                 return Err(NoAnswer {
                     end: if progress.is_sent() { WriteEnd::NoAnswerInTime } else { WriteEnd::RequestIncomplete },
                     reused,
@@ -99,6 +103,7 @@ pub async fn exchange(
                 return Err(NoAnswer { end: WriteEnd::BadAnswer, reused, cause });
             }
             Ok(answer) => {
+                lease.connection.timer = timer;
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                     lease.connection.pace.becomes_a_tunnel();
                     lease.connection.driver.detach();
@@ -126,17 +131,29 @@ pub async fn exchange(
 /// Over when the request was not sent in time, or the origin has had all of it for `response_timeout`
 /// without answering, or the request as a whole is over. While the client is still sending, the limit on
 /// its silence holds too.
-async fn overdue(progress: &BodyProgress, bounds: &Bounds, pool: &Pool) -> Limit {
+async fn overdue(
+    progress: &BodyProgress,
+    bounds: &Bounds,
+    pool: &Pool,
+    timer: &mut Option<Pin<Box<Sleep>>>,
+) -> Limit {
     if let Err(limit) = progress.over().await {
         return limit;
     }
     let answered_by = Instant::now() + pool.upstream().response_timeout;
+    let ends = answered_by.min(bounds.total.at());
+    // The connection's own, which each request puts off: a new one would be entered and taken out each time.
+    match timer {
+        Some(timer) => timer.as_mut().reset(ends),
+        None => *timer = Some(Box::pin(sleep_until(ends))),
+    }
+    if let Some(timer) = timer {
+        timer.await;
+    }
     if answered_by < bounds.total.at() {
-        tokio::time::sleep_until(answered_by).await;
         bounds.hits.hit(Limit::ResponseTime);
         return Limit::ResponseTime;
     }
-    tokio::time::sleep_until(bounds.total.at()).await;
     bounds.total.hit()
 }
 

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use prometheus::IntGauge;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 
 use super::driver::Driver;
 use super::stream::{self, Liveness};
@@ -46,6 +47,8 @@ pub struct Connection {
     pub sender: SendRequest<OutgoingBody>,
     /// What is expected of the origin while it is sent something.
     pub pace: Arc<Pace>,
+    /// When the answer to its last request was due.
+    pub timer: Option<Pin<Box<Sleep>>>,
     /// What reads and writes it.
     pub driver: Driver,
     liveness: Liveness,
@@ -179,7 +182,7 @@ impl Pool {
                 tracing::debug!(%error, "a connection to the origin ended");
             }
         });
-        Ok(Box::new(Connection { sender, pace, driver, liveness }))
+        Ok(Box::new(Connection { sender, pace, timer: None, driver, liveness }))
     }
 }
 
