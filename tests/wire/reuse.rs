@@ -1,7 +1,9 @@
 //! A connection to the origin serves the next request too, whatever the answer before it looked like.
 
-use crate::given::items;
-use crate::harness::{Origin, Proxy, RequestText, put, request};
+use std::sync::mpsc::channel;
+
+use crate::given::{items, items_with};
+use crate::harness::{HANG, Origin, Proxy, RequestText, empty, put, request};
 
 const CHUNKS: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
 
@@ -65,4 +67,24 @@ fn a_connection_that_the_origin_is_about_to_close_is_not_used_again() {
             assert_eq!(connections, [0, 1], "{answer}\n{}", origin.story());
         }
     }
+}
+
+// A form is in memory before it is sent, so hyper has all of it when the answer comes, and more of it than the
+// kernel takes. Nobody polled hyper for the rest once the answer was through.
+#[test]
+fn what_is_left_of_a_request_is_sent_behind_its_early_answer() {
+    const LENGTH: usize = 16 * 1024 * 1024;
+    let (origin, proxy) = items_with("body_limit = \"32MiB\"");
+    let (tell, told) = channel();
+    origin.once("POST", "/items/1", move |exchange| {
+        let begun = exchange.read_some(2)?.len();
+        exchange.write(empty("204 No Content", &[]))?;
+        let rest = exchange.read_some(LENGTH - begun)?.len();
+        // Nobody listens where the test has failed.
+        let _heard = tell.send(begun + rest);
+        exchange.apply()
+    });
+    let form = request("POST", "/items/1").field("Content-Type", "application/x-www-form-urlencoded");
+    proxy.ask(&form.body("x".repeat(LENGTH))).expect(204);
+    assert_eq!(told.recv_timeout(HANG), Ok(LENGTH), "{}", origin.story());
 }
