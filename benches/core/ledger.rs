@@ -121,14 +121,7 @@ pub(crate) fn with_written(max_resources: u64) -> Arc<MemoryLedger> {
 }
 
 fn blind(key: ResourceKey) -> BeginWrite {
-    BeginWrite {
-        target: Place { key, mode: HoldMode::Exclusive },
-        whole: None,
-        others: Vec::new(),
-        condition: VersionCondition::default(),
-        read_lag: Duration::ZERO,
-        observe: false,
-    }
+    BeginWrite::to(Place { key, mode: HoldMode::Exclusive })
 }
 
 fn states(key: ResourceKey, version: Version) -> BeginWrite {

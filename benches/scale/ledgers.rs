@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ifmatch::decide::claim::{HoldMode, VersionCondition};
+use ifmatch::decide::claim::HoldMode;
 use ifmatch::decide::outcome::WriteOutcome;
 use ifmatch::ledger::memory::{BeginWrite, LedgerLimits, MemoryLedger, Place};
 use ifmatch::ledger::permit::WritePermit;
@@ -69,14 +69,7 @@ impl Random {
 
 /// A write that one client alone makes.
 pub(crate) async fn begin(ledger: &Arc<MemoryLedger>, resource: u64) -> Outcome<WritePermit> {
-    let write = BeginWrite {
-        target: Place { key: key(resource), mode: HoldMode::Exclusive },
-        whole: None,
-        others: Vec::new(),
-        condition: VersionCondition::default(),
-        read_lag: Duration::ZERO,
-        observe: false,
-    };
+    let write = BeginWrite::to(Place { key: key(resource), mode: HoldMode::Exclusive });
     match ledger.begin(&write).await {
         Ok(begun) => Ok(begun.permit),
         Err(refused) => Err(format!("a write was refused: {refused:?}").into()),

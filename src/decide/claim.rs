@@ -96,6 +96,12 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Whether the write states which state it replaces: its author saw the whole of it, and it does no harm
+    /// when it is sent again.
+    pub fn names_a_state(&self) -> bool {
+        self.condition.any_of.is_some()
+    }
+
     /// What a write claims in observe mode whose own claim would have been refused: nothing.
     pub fn blind() -> Self {
         Claim {

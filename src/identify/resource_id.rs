@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::fold::{Fold, fold_segment};
 use super::query;
-use super::target_path::TargetPath;
+use super::target_path::{TargetPath, USUAL_DEPTH};
 
 /// The name of a resource within its upstream, such as `order:17` or `/orders/17`.
 #[derive(Clone, Debug)]
@@ -113,7 +113,7 @@ impl NameTemplate {
             NameTemplate::CanonicalPath => return Ok(ResourceId::of_path(path, fold)),
             NameTemplate::Parts(parts) => parts,
         };
-        let segments: SmallVec<[Cow<'_, str>; 8]> = path.segments(fold).collect();
+        let segments: SmallVec<[Cow<'_, str>; USUAL_DEPTH]> = path.segments(fold).collect();
         // All of it at once: a name that grows is moved.
         let mut name = String::with_capacity(parts.iter().map(|part| part.room(&segments, query)).sum());
         for part in parts {

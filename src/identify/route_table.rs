@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::fold::{Fold, fold_segment};
 use super::name_range::PathShape;
-use super::target_path::TargetPath;
+use super::target_path::{TargetPath, USUAL_DEPTH};
 
 /// A host that a route is for, as configured and checked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -204,9 +204,6 @@ struct Segment<'p> {
     /// The last one with its format suffix, which a pattern may spell out.
     with_format: Option<Cow<'p, str>>,
 }
-
-/// Deeper paths are found too, but cost an allocation.
-const USUAL_DEPTH: usize = 8;
 
 /// Two routes that match the same requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -49,6 +49,9 @@ impl fmt::Display for Ambiguity {
     }
 }
 
+/// Room for the segments of most paths; a list of more costs an allocation.
+pub(super) const USUAL_DEPTH: usize = 8;
+
 /// A path that requests are matched and named by.
 #[derive(Clone, Debug)]
 pub struct TargetPath(Form);

@@ -62,6 +62,18 @@ pub struct Begun {
 }
 
 impl BeginWrite {
+    /// A write to one resource, whose reads do not lag and that states nothing of its version.
+    pub fn to(target: Place) -> Self {
+        BeginWrite {
+            target,
+            whole: None,
+            others: Vec::new(),
+            condition: VersionCondition::default(),
+            read_lag: Duration::ZERO,
+            observe: false,
+        }
+    }
+
     /// Every place once: the target first, then the upstream as a whole, then the others.
     pub(super) fn places(&self) -> Vec<Place> {
         let mut places = Vec::with_capacity(2 + self.others.len());

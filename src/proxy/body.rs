@@ -33,7 +33,6 @@ pub struct OriginBody {
 impl OriginBody {
     /// An answer's body, the connection that it comes over, and how far the request's body has got.
     pub fn new(incoming: Incoming, lease: Lease, request: Arc<BodyProgress>, bounds: &Bounds) -> Self {
-        let is_empty = incoming.is_end_stream();
         let mut body = OriginBody {
             incoming,
             lease: Some(lease),
@@ -43,7 +42,7 @@ impl OriginBody {
             broken: None,
             tag_stays: false,
         };
-        if is_empty {
+        if body.incoming.is_end_stream() {
             body.put_back();
         }
         body

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use smallvec::SmallVec;
 
 use crate::config::checked::{Server, XForwarded};
-use crate::request::method::{is_override_field, is_spelled_as};
+use crate::request::method::{is_override_field, is_spelled_as_one_of};
 use crate::request::preconditions::CONDITIONAL_FIELDS;
 
 /// RFC 9110 section 7.6.1: for one connection only.
@@ -78,7 +78,7 @@ pub fn trailers_to_origin(trailers: &HeaderMap) -> HeaderMap {
 }
 
 fn names_another_target(name: &HeaderName) -> bool {
-    name.as_str().starts_with('x') && OTHER_TARGETS.iter().any(|field| is_spelled_as(name, field))
+    is_spelled_as_one_of(name, &OTHER_TARGETS)
 }
 
 /// How a request's fields are changed on their way to the origin.

@@ -60,7 +60,7 @@ pub async fn forward(
     forwarding: InFlight,
 ) -> Answered {
     let statuses = ask.policy().statuses;
-    let (gateway, names_a_state) = (ask.gateway.clone(), names_a_state(&admitted.claim));
+    let (gateway, names_a_state) = (ask.gateway.clone(), admitted.claim.names_a_state());
     let target = ask.target.spelled.clone();
     let teller = Teller::new(
         ask.route.metrics.clone(),
@@ -120,7 +120,7 @@ async fn carry(
             log_no_answer(&ask, &no_answer);
             let ended = outcome(no_answer.end, ask.policy());
             let told = if ended == WriteOutcome::NotApplied { "unreachable" } else { "unknown" };
-            let unheard = unheard(&ask.gateway, no_answer.end, names_a_state(&claim));
+            let unheard = unheard(&ask.gateway, no_answer.end, claim.names_a_state());
             let refusal = ask.refuse(&parts.headers, Some(&named), &unheard);
             let look = || sent.look(&ask, &named, &parts, refusal.status());
             settle(&ask, &named, permit, ended, look).await;
@@ -136,11 +136,6 @@ fn unheard(gateway: &Gateway, end: WriteEnd, names_a_state: bool) -> Refusal {
         return refusal;
     }
     say::settles_in(refusal, gateway.ledger.settle_time(), names_a_state)
-}
-
-/// Whether a write states which state it replaces, so that it does no harm when it is sent again.
-fn names_a_state(claim: &Claim) -> bool {
-    claim.condition.any_of.is_some()
 }
 
 /// Asks the origin what the preconditions want to know, under the permit, and judges it.
@@ -209,8 +204,7 @@ async fn settle_answered(
 /// R4: which answers to a write describe the content that it left behind.
 fn answers_with_tag(ask: &Ask, status: StatusCode, claim: &Claim) -> bool {
     // Who patches without having seen the rest does not know what the whole is now.
-    let saw_the_rest = claim.condition.any_of.is_some();
-    let replaces = ask.method == Method::PUT || (ask.method == Method::PATCH && saw_the_rest);
+    let replaces = ask.method == Method::PUT || (ask.method == Method::PATCH && claim.names_a_state());
     let complete = matches!(status, StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT);
     replaces
         && complete

@@ -84,13 +84,20 @@ const OVERRIDE_FIELDS: [&str; 3] = ["x-http-method-override", "x-http-method", "
 
 /// Whether some framework takes the method from this field.
 pub fn is_override_field(name: &HeaderName) -> bool {
-    name.as_str().starts_with('x') && OVERRIDE_FIELDS.iter().any(|field| is_spelled_as(name, field))
+    is_spelled_as_one_of(name, &OVERRIDE_FIELDS)
 }
 
 /// Whether a field has this name to a server behind CGI or WSGI, where an underscore is a hyphen.
 pub fn is_spelled_as(name: &HeaderName, field: &str) -> bool {
+    is_spelled_as_one_of(name, &[field])
+}
+
+/// The same for any of these names.
+pub fn is_spelled_as_one_of(name: &HeaderName, fields: &[&str]) -> bool {
+    let name = name.as_str();
     let hyphened = |byte| if byte == b'_' { b'-' } else { byte };
-    name.as_str().len() == field.len() && field.bytes().eq(name.as_str().bytes().map(hyphened))
+    let is = |field: &&str| name.len() == field.len() && field.bytes().eq(name.bytes().map(hyphened));
+    fields.iter().any(is)
 }
 
 /// The query or form parameter that some frameworks take the method from.

@@ -81,9 +81,7 @@ impl VersionTag {
         // A tag has one spelling: leading zeros of the version are not another one.
         (parts.next().is_none() && (written == b"0" || !written.starts_with(b"0"))).then_some(tag)
     }
-}
 
-impl VersionTag {
     /// The field value, with its quotes: `"<incarnation>.<resource>.<version>.<variant>"`, the version without
     /// leading zeros.
     pub fn field_value(&self) -> SmallVec<[u8; LONGEST]> {

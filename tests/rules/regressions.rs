@@ -34,14 +34,7 @@ fn ledger(max_resources: usize) -> Arc<MemoryLedger> {
 }
 
 fn write(target: Place, whole: Option<Place>, observe: bool) -> BeginWrite {
-    BeginWrite {
-        target,
-        whole,
-        others: Vec::new(),
-        condition: VersionCondition::default(),
-        read_lag: Duration::ZERO,
-        observe,
-    }
+    BeginWrite { whole, observe, ..BeginWrite::to(target) }
 }
 
 fn alone(key: ResourceKey) -> Place {

@@ -21,14 +21,8 @@ fn ledger(start_hold: Duration) -> Arc<MemoryLedger> {
 }
 
 fn write(versions: &[Version]) -> BeginWrite {
-    BeginWrite {
-        target: Place { key: A, mode: HoldMode::Exclusive },
-        whole: None,
-        others: Vec::new(),
-        condition: VersionCondition { any_of: Some(versions.to_vec()), none_of: Vec::new() },
-        read_lag: Duration::ZERO,
-        observe: false,
-    }
+    let condition = VersionCondition { any_of: Some(versions.to_vec()), none_of: Vec::new() };
+    BeginWrite { condition, ..BeginWrite::to(Place { key: A, mode: HoldMode::Exclusive }) }
 }
 
 fn now(ledger: &MemoryLedger) -> Version {

@@ -104,11 +104,12 @@ pub async fn exchange(
             }
             Ok(answer) => {
                 lease.connection.timer = timer;
-                if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                let upgraded = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+                if upgraded {
                     lease.connection.pace.becomes_a_tunnel();
-                    lease.connection.driver.detach();
-                } else if !progress.is_sent() || lease.is_blocked() {
-                    // The rest of the request is sent beside its answer, and whatever becomes of that.
+                }
+                // The rest of the request is sent beside its answer, and whatever becomes of that.
+                if upgraded || !progress.is_sent() || lease.is_blocked() {
                     lease.connection.driver.detach();
                 }
                 return Ok(answer.map(|incoming| OriginBody::new(incoming, lease, progress, bounds)));

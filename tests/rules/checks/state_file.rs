@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ifmatch::decide::claim::{HoldMode, VersionCondition};
+use ifmatch::decide::claim::HoldMode;
 use ifmatch::decide::outcome::WriteOutcome;
 use ifmatch::ledger::memory::{BeginWrite, LedgerLimits, MemoryLedger, NotBegun, Place};
 use ifmatch::ledger::snapshot::{Reader, Unusable};
@@ -148,14 +148,7 @@ fn as_it_was(state: &State, ledger: &MemoryLedger, room: usize) {
 }
 
 fn write(key: ResourceKey) -> BeginWrite {
-    BeginWrite {
-        target: Place { key, mode: HoldMode::Exclusive },
-        whole: None,
-        others: Vec::new(),
-        condition: VersionCondition::default(),
-        read_lag: Duration::ZERO,
-        observe: false,
-    }
+    BeginWrite::to(Place { key, mode: HoldMode::Exclusive })
 }
 
 /// What was occupied refuses until the settle time has passed, and ends with numbers that nobody has seen.
