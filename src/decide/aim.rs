@@ -3,7 +3,8 @@
 use http::{HeaderMap, Method};
 
 use super::policy::RoutePolicy;
-use super::verdict::{Refusal, say};
+use super::say;
+use super::verdict::Refusal;
 use crate::identify::query;
 use crate::identify::resource_id::ResourceId;
 use crate::identify::target_path::TargetPath;

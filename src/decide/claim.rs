@@ -6,7 +6,8 @@
 use std::time::{Duration, SystemTime};
 
 use super::policy::{RoutePolicy, Unconditional, WeakIfMatch};
-use super::verdict::{Refusal, say};
+use super::say;
+use super::verdict::Refusal;
 use crate::request::entity_tag::{EntityTag, TagCondition};
 use crate::request::method::Effect;
 use crate::request::preconditions::Preconditions;

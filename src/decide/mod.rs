@@ -7,5 +7,6 @@ pub mod naming;
 pub mod outcome;
 pub mod policy;
 pub mod read;
+pub mod say;
 pub mod took_effect;
 pub mod verdict;

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use http::{Method, StatusCode};
 
 use super::policy::WeakIfMatch;
-use super::verdict::{Refusal, say};
+use super::say;
+use super::verdict::Refusal;
 use crate::request::entity_tag::{EntityTag, TagCondition};
 use crate::request::preconditions::{IfRange, Preconditions};
 use crate::request::version_tag::{Incarnation, ResourceKey, Variant, Version, VersionTag};

@@ -3,7 +3,8 @@
 use http::Request;
 
 use crate::config::checked::Limits;
-use crate::decide::verdict::{Refusal, say};
+use crate::decide::say;
+use crate::decide::verdict::Refusal;
 use crate::report::limits_hit::{Limit, LimitsHit};
 
 /// Holds a head to the limits, in this order: its target, its fields, all of it.

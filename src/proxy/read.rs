@@ -15,7 +15,7 @@ use super::pass::{log_no_answer, onward, send_read, to_answer, unanswered};
 use super::representation::{last_modified, validators, variant};
 use crate::decide::policy::Mode;
 use crate::decide::read::{RangePlan, ReadAnswer, ReadStamp, ReadVerdict, TagsOf, judge_read, plan_range};
-use crate::decide::verdict::say;
+use crate::decide::say;
 use crate::request::preconditions::{IfRange, Preconditions};
 use crate::request::version_tag::{Variant, VersionTag};
 

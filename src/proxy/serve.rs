@@ -20,7 +20,7 @@ use super::handle::handle;
 use super::patience::Pace;
 use super::refuse::last_word;
 use crate::config::checked::Limits;
-use crate::decide::verdict::say;
+use crate::decide::say;
 use crate::report::limits_hit::Limit;
 
 /// The proxy, as pingora's listeners see it.

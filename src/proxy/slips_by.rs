@@ -9,7 +9,8 @@ use super::ask::Ask;
 use super::changes::{DESTINATION, resolved};
 use super::handle::effect_of;
 use crate::decide::policy::Mode;
-use crate::decide::verdict::{Refusal, say};
+use crate::decide::say;
+use crate::decide::verdict::Refusal;
 use crate::identify::other_readings::other_readings;
 use crate::identify::target_path::TargetPath;
 

@@ -4,7 +4,8 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 
 use super::request_line::HasFragment;
-use crate::decide::verdict::{Refusal, say};
+use crate::decide::say;
+use crate::decide::verdict::Refusal;
 use crate::identify::route_table::canonical_host;
 use crate::identify::target_path::TargetPath;
 

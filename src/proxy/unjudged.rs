@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::ask::Ask;
 use super::outgoing::BodyProgress;
 use crate::decide::outcome::WriteOutcome;
-use crate::decide::verdict::{Refusal, say};
+use crate::decide::say;
+use crate::decide::verdict::Refusal;
 use crate::ledger::names::UnderWay;
 
 /// A write without a permit. Dropped before it is known to have ended, as when its client leaves, it counts

@@ -26,7 +26,8 @@ use ifmatch::decide::claim::{Claim, HoldMode, Patience, Probe, Shown, VersionCon
 use ifmatch::decide::outcome::{WriteEnd, outcome};
 use ifmatch::decide::policy::{Mode, RoutePolicy, Unconditional, WeakIfMatch};
 use ifmatch::decide::read::{RangePlan, ReadAnswer, ReadVerdict, TagsOf, judge_read, plan_range};
-use ifmatch::decide::verdict::{Refusal, RefusalKind, say};
+use ifmatch::decide::say;
+use ifmatch::decide::verdict::{Refusal, RefusalKind};
 use ifmatch::identify::query;
 use ifmatch::identify::route_table::{PathPattern, RouteTable};
 use ifmatch::identify::target_path::TargetPath;
