@@ -128,7 +128,7 @@ fn resources(gateway: &Gateway, asked: &str) -> Response<AnswerBody> {
     if !policy.is_managed() {
         return json(StatusCode::OK, &json!({ "path": target, "route": policy.name, "mode": "off" }));
     }
-    match aim::resource(policy, &parsed, in_target) {
+    match aim::resource(policy, &parsed, in_target, None) {
         Ok(id) => {
             let key = gateway.ledger.key(&live.names, &policy.upstream, &id);
             let found = gateway.ledger.inspect(key, route.whole);

@@ -16,6 +16,7 @@ use crate::config::checked::{Config, Route};
 use crate::decide::aim;
 use crate::decide::policy::{AlsoChanges, Mode};
 use crate::decide::verdict::{Refusal, RefusalKind};
+use crate::identify::content::Content;
 use crate::identify::resource_id::NameTemplate;
 use crate::identify::route_table::HostPattern;
 use crate::identify::target_path::TargetPath;
@@ -33,6 +34,9 @@ pub struct Question {
     /// A field of the request, such as 'If-Match: "abc"'; may be given several times.
     #[arg(short = 'H', long = "header", value_name = "FIELD: VALUE")]
     fields: Vec<String>,
+    /// The request's content, for rules that read it.
+    #[arg(short = 'd', long = "data", value_name = "CONTENT")]
+    content: Option<String>,
 }
 
 /// Answers the question on standard output.
@@ -59,6 +63,7 @@ struct Asked {
     path: String,
     query: Option<String>,
     fields: HeaderMap,
+    content: Option<String>,
 }
 
 impl Asked {
@@ -90,7 +95,11 @@ impl Asked {
         let in_field = fields.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
         let host = uri.authority().map(|authority| authority.as_str().to_owned()).or(in_field);
         let (path, query) = (uri.path().to_owned(), uri.query().map(str::to_owned));
-        Ok(Asked { method, host, path, query, fields })
+        Ok(Asked { method, host, path, query, fields, content: question.content.clone() })
+    }
+
+    fn content(&self) -> Option<Content<'_>> {
+        self.content.as_ref().map(|content| Content::of(&self.fields, content.as_bytes()))
     }
 }
 
@@ -153,10 +162,14 @@ fn told(config: &Config, asked: &Asked) -> String {
         told.line("decision", "forwarded as it is");
         return told.0;
     }
-    match aim::resource(&route.policy, &target, asked.query.as_deref()) {
+    match aim::resource(&route.policy, &target, asked.query.as_deref(), asked.content().as_ref()) {
         Ok(id) => told.line("resource", format!("{id} ({})", named_by(route))),
         Err(refusal) => {
-            told.line("resource", "none: the target is ambiguous");
+            let why = match refusal.kind {
+                RefusalKind::UnreadableContent => "none: the content (-d) does not name it",
+                _ => "none: the target is ambiguous",
+            };
+            told.line("resource", why);
             told.refusal(&refusal, Some(route));
             return told.0;
         }
@@ -213,7 +226,12 @@ fn tell_changes(told: &mut Told, config: &Config, route: &Route, target: &Target
         AlsoChanges::WholeUpstream => told.line("also changes", "every resource of the upstream"),
         AlsoChanges::Listed(templates) => {
             for template in templates {
-                match template.name(target, asked.query.as_deref(), route.policy.fold) {
+                match template.name(
+                    target,
+                    asked.query.as_deref(),
+                    asked.content().as_ref(),
+                    route.policy.fold,
+                ) {
                     Ok(id) => told.line("also changes", id),
                     Err(missing) => told.line("also changes", format!("cannot be named: {missing}; 400")),
                 }
@@ -225,10 +243,12 @@ fn tell_changes(told: &mut Told, config: &Config, route: &Route, target: &Target
         let path = uri.as_ref().map(|uri| TargetPath::parse(uri.path()));
         let other = path.as_ref().and_then(|path| config.routes.find(asked.host.as_deref(), path));
         match (uri, path, other) {
-            (Some(uri), Some(path), Some(other)) => match aim::resource(&other.policy, &path, uri.query()) {
-                Ok(id) => told.line("also changes", format!("{id} (Destination)")),
-                Err(refusal) => told.line("also changes", format!("Destination: {}", refusal.detail)),
-            },
+            (Some(uri), Some(path), Some(other)) => {
+                match aim::resource(&other.policy, &path, uri.query(), None) {
+                    Ok(id) => told.line("also changes", format!("{id} (Destination)")),
+                    Err(refusal) => told.line("also changes", format!("Destination: {}", refusal.detail)),
+                }
+            }
             (_, _, _) => told.line("also changes", "Destination: no path of this server"),
         }
     }

@@ -243,7 +243,7 @@ static KEYS: &[KeyDoc] = &[
     key(Routes, "hosts", Kind::Hosts, Means("every host"), "for which hosts: \"api.example.com\" or \"*.example.com\""),
     key(Routes, "path", Kind::Pattern, Mistake, "which paths: {name} is one segment, {*rest} at the end everything below"),
     key(Routes, "upstream", Kind::Upstream, Mistake, "where its requests go"),
-    key(Routes, "resource", Kind::Template, Means("the canonical path"), "the name of what a write changes, like \"order:{id}\" or \"order:{query.id}\""),
+    key(Routes, "resource", Kind::Template, Means("the canonical path"), "the name of what a write changes, like \"order:{id}\", \"order:{query.id}\" or, from the body, \"order:{body./order/id}\" or \"order:{form.id}\""),
     key(Routes, "mode", choice(&["enforce", "observe", "off"]), Is(r#""enforce""#), "refuse conflicts; or let through and count what would be refused; or leave the route alone"),
     key(Routes, "validator", Kind::Choice { names: &["version"], later: &["content", "origin"] }, Is(r#""version""#), "what an entity-tag stands for"),
     key(Routes, "unconditional", Kind::Choice { names: &["require", "overlap", "allow"], later: &["infer"] }, Is(r#""require""#), "a guarded write without a precondition: 428; or refused only beside another write; or let through"),
@@ -266,6 +266,7 @@ static KEYS: &[KeyDoc] = &[
     key(Routes, "verify_unknown", Kind::Flag, Is("false"), "whether the origin is asked, after settle, if a write of unknown outcome took effect; for the journal alone"),
     key(Routes, "fold", Kind::Table(Fold), Means("every fold"), "which spellings of a path are one resource"),
     key(Routes, "params", Kind::Patterns, Means("any value"), "a regular expression for the whole value of a path parameter: { id = \"[1-9][0-9]*\" }"),
+    key(Routes, "unreadable", choice(&["refuse", "forward"]), Is(r#""refuse""#), "a body that a rule has to read and cannot: 400, or forwarded without that rule"),
     key(Routes, "body_limit", Kind::Size { min: 1, max: GIB }, Is(r#""1MiB""#), "the most bytes of a body that a rule has to read"),
 
     key(Principal, "header", Kind::Field, Means("no field"), "the field whose value tells clients apart"),

@@ -10,8 +10,8 @@ use super::reader::{Empty, Table, Value};
 use super::template::template;
 use super::values::{Mistake, cookie_name, field_name, method, quote, whole_value};
 use crate::decide::policy::{
-    AlsoChanges, EtagOnPut, Mode, Overlap, ParameterPattern, Principal, Reveal, RoutePolicy, StatusMapping,
-    Unconditional, VerifyUnknown, WeakIfMatch,
+    AlsoChanges, EtagOnPut, Mode, OnUnreadable, Overlap, ParameterPattern, Principal, Reveal, RoutePolicy,
+    StatusMapping, Unconditional, VerifyUnknown, WeakIfMatch,
 };
 use crate::identify::fold::Fold;
 use crate::identify::resource_id::NameTemplate;
@@ -49,6 +49,9 @@ pub(super) fn policy(
     let precondition_required = table.status("missing_status");
     let outcomes = outcomes(table);
     let verify_unknown = table.flag("verify_unknown");
+    let unreadable = table.read("unreadable", |value| {
+        value.choice(&[("refuse", OnUnreadable::Refuse), ("forward", OnUnreadable::Forward)])
+    });
     validator?;
     when_unknown?;
     let (not_applied, maybe_applied) = outcomes?;
@@ -75,6 +78,7 @@ pub(super) fn policy(
         maybe_applied,
         verify_unknown: if verify_unknown? { VerifyUnknown::AfterSettle } else { VerifyUnknown::No },
         principal: principal?,
+        unreadable: unreadable?,
     })
 }
 

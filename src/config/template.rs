@@ -1,7 +1,8 @@
 //! Names of resources as they are written: `order:{id}`, `{query.id}`.
 
 use super::nearest::nearest;
-use super::values::{Mistake, quote};
+use super::values::{Mistake, form_field, json_pointer, quote};
+use crate::identify::content::Place;
 use crate::identify::resource_id::{NamePart, NameTemplate};
 use crate::identify::route_table::PathPattern;
 
@@ -56,13 +57,19 @@ fn parameter(name: &str, path: &PathPattern, text: &str) -> Result<NamePart, Mis
         }
         return Ok(NamePart::Query(query.to_owned()));
     }
+    if let Some(pointer) = name.strip_prefix("body.") {
+        return json_pointer(pointer).map(|pointer| NamePart::Body(Place::Json(pointer)));
+    }
+    if let Some(field) = name.strip_prefix("form.") {
+        return form_field(field).map(|field| NamePart::Body(Place::Form(field)));
+    }
     let segment = path.parameter(name).map(NamePart::Segment);
     segment.or_else(|| path.rest(name).map(NamePart::Rest)).ok_or_else(|| {
         let meant = nearest(name, path.parameter_names()).map(|name| format!("{{{name}}}"));
         let names: Vec<String> = path.parameter_names().map(|name| format!("{{{name}}}")).collect();
         let of_path = if names.is_empty() { "no parameters".to_owned() } else { names.join(", ") };
         Mistake::found(format!("{} uses {{{name}}}, which the path has not", quote(text)))
-            .expected(format!("parameters of the path ({of_path}) or of the query ({{query.NAME}})"))
+            .expected(format!("parameters of the path ({of_path}), of the query ({{query.NAME}}) or of the body ({{body./POINTER}}, {{form.NAME}})"))
             .meant(meant)
     })
 }
@@ -78,7 +85,7 @@ mod tests {
     #[test]
     fn parameters_are_found_in_the_path_and_the_query() {
         assert_eq!(
-            parts("{shop}/order:{id}/{rest}?{query.v}"),
+            parts("{shop}/order:{id}/{rest}?{query.v}{form.v}"),
             Ok(NameTemplate::Parts(vec![
                 NamePart::Segment(1),
                 NamePart::Literal("/order:".into()),
@@ -87,13 +94,29 @@ mod tests {
                 NamePart::Rest(4),
                 NamePart::Literal("?".into()),
                 NamePart::Query("v".into()),
+                NamePart::Body(Place::Form("v".into())),
             ]))
         );
     }
 
     #[test]
     fn braces_stand_around_parameters_only() {
-        for text in ["{", "}", "a{id", "a}b{id}", "{{id}}", "{}", "{query.}", "{ id }", "{*rest}", "", "*"] {
+        for text in [
+            "{",
+            "}",
+            "a{id",
+            "a}b{id}",
+            "{{id}}",
+            "{}",
+            "{query.}",
+            "{body.a}",
+            "{body./~}",
+            "{form.}",
+            "{ id }",
+            "{*rest}",
+            "",
+            "*",
+        ] {
             assert!(parts(text).is_err(), "{text}");
         }
     }

@@ -9,6 +9,7 @@ use regex::Regex;
 use super::checked::Via;
 use super::nearest::nearest;
 use crate::identify::route_table::HostPattern;
+use crate::request::json::Pointer;
 
 /// What is wrong with a value: what was found, and what was meant if that can be told. What was
 /// expected is known from the key.
@@ -219,6 +220,22 @@ pub(super) fn method(text: &str) -> Result<Method, Mistake> {
 pub(super) fn field_name(text: &str) -> Result<HeaderName, Mistake> {
     HeaderName::from_bytes(text.as_bytes())
         .map_err(|_| Mistake::found(format!("{} is not a field name", quote(text))))
+}
+
+/// RFC 6901: where a value stands in a JSON document.
+pub(super) fn json_pointer(text: &str) -> Result<Pointer, Mistake> {
+    Pointer::parse(text).ok_or_else(|| {
+        Mistake::found(format!("{} is not a JSON pointer", quote(text)))
+            .expected("a JSON pointer (RFC 6901), like \"/order/id\"")
+    })
+}
+
+/// A form field's name.
+pub(super) fn form_field(text: &str) -> Result<String, Mistake> {
+    if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(Mistake::found(format!("{} is not the name of a form field", quote(text))));
+    }
+    Ok(text.to_owned())
 }
 
 /// RFC 6265 section 4.1.1: a cookie's name is a token.

@@ -5,6 +5,7 @@ use http::{HeaderMap, Method};
 use super::policy::RoutePolicy;
 use super::say;
 use super::verdict::Refusal;
+use crate::identify::content::Content;
 use crate::identify::query;
 use crate::identify::resource_id::ResourceId;
 use crate::identify::target_path::TargetPath;
@@ -29,8 +30,14 @@ pub fn effect(policy: &RoutePolicy, method: &Method, overrides: &[Vec<u8>]) -> E
 /// Names the resource of a request on a managed route.
 ///
 /// # Errors
-/// 400 where the target could mean another resource to the origin, or names none.
-pub fn resource(policy: &RoutePolicy, path: &TargetPath, query: Option<&str>) -> Result<ResourceId, Refusal> {
+/// 400 where the target could mean another resource to the origin, or names none, or where the content that
+/// names it cannot be read.
+pub fn resource(
+    policy: &RoutePolicy,
+    path: &TargetPath,
+    query: Option<&str>,
+    content: Option<&Content<'_>>,
+) -> Result<ResourceId, Refusal> {
     if let Some(ambiguity) = path.ambiguity() {
         return Err(say::ambiguous(ambiguity));
     }
@@ -43,5 +50,5 @@ pub fn resource(policy: &RoutePolicy, path: &TargetPath, query: Option<&str>) ->
             )));
         }
     }
-    policy.resource.name(path, query, policy.fold).map_err(say::ambiguous)
+    policy.resource.name(path, query, content, policy.fold).map_err(|why| say::no_name(&why))
 }

@@ -60,6 +60,7 @@ impl Naming {
             weak_if_match,
             not_applied,
             maybe_applied,
+            unreadable,
             // How it is called, waited for and told bears on no resource; `read_lag` is the upstream's.
             name: _,
             overlap: _,
@@ -82,7 +83,7 @@ impl Naming {
         let params: Vec<_> = params.iter().map(|held| (held.segment, held.pattern.as_str())).collect();
         let facts = format!(
             "{hosts:?} {mode:?} {resource:?} {fold:?} {params:?} {methods:?} {unconditional:?} {also_changes:?} \
-             {etag_on_put:?} {weak_if_match:?} {not_applied:?} {maybe_applied:?}"
+             {etag_on_put:?} {weak_if_match:?} {not_applied:?} {maybe_applied:?} {unreadable:?}"
         );
         let upstream = upstream.to_string();
         self.routes.push(RouteNaming { upstream, paths: path.shape(), names, facts });

@@ -131,6 +131,15 @@ impl Default for StatusMapping {
     }
 }
 
+/// What becomes of a request whose body a rule has to read, and cannot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnUnreadable {
+    /// Refused with 400.
+    Refuse,
+    /// Forwarded without that rule.
+    Forward,
+}
+
 /// A route's policy.
 #[derive(Clone, Debug)]
 pub struct RoutePolicy {
@@ -172,6 +181,8 @@ pub struct RoutePolicy {
     pub verify_unknown: VerifyUnknown,
     /// Who a client is.
     pub principal: Option<Principal>,
+    /// Bodies that a rule cannot read.
+    pub unreadable: OnUnreadable,
 }
 
 impl RoutePolicy {
@@ -197,7 +208,17 @@ impl RoutePolicy {
             maybe_applied: Vec::new(),
             verify_unknown: VerifyUnknown::No,
             principal: None,
+            unreadable: OnUnreadable::Refuse,
         }
+    }
+
+    /// Whether some rule has to read the bodies of requests.
+    pub fn reads_bodies(&self) -> bool {
+        let further = match &self.also_changes {
+            AlsoChanges::Listed(templates) => templates.iter().any(NameTemplate::reads_body),
+            AlsoChanges::WholeUpstream => false,
+        };
+        further || self.resource.reads_body()
     }
 
     /// Whether ifmatch keeps versions for this route's resources.

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::verdict::{Refusal, RefusalKind};
+use crate::identify::content::Unreadable;
+use crate::identify::resource_id::NoName;
 use crate::request::preconditions::MalformedPrecondition;
 
 /// How soon a write in flight is usually over. A guess: nobody knows when the origin answers.
@@ -181,6 +183,31 @@ pub fn too_many_requests() -> Refusal {
         RefusalKind::Overloaded,
         SOON,
         "More requests are in flight than this gateway takes at a time. Try again.",
+    )
+}
+
+/// A request that names no resource.
+pub fn no_name(why: &NoName) -> Refusal {
+    match why {
+        NoName::MissingParameter(_) | NoName::RepeatedParameter(_) => ambiguous(why),
+        NoName::Unreadable(why) => unreadable(why),
+        NoName::MissingValue(place) => Refusal::new(
+            RefusalKind::UnreadableContent,
+            format!(
+                "This request's content has no value at {place}, which names the resource here. Nothing was \
+                 forwarded; send it."
+            ),
+        ),
+    }
+}
+
+/// Content that a rule has to read, and cannot.
+pub fn unreadable(why: &Unreadable) -> Refusal {
+    Refusal::new(
+        RefusalKind::UnreadableContent,
+        format!(
+            "This request's content {why}. A rule of this gateway has to read it, so nothing was forwarded."
+        ),
     )
 }
 

@@ -24,6 +24,8 @@ pub enum RefusalKind {
     AmbiguousTarget,
     /// A body that a rule has to read is over the route's limit.
     ContentTooLarge,
+    /// Content that a rule has to read, and cannot.
+    UnreadableContent,
     /// A target over `limits.max_target_bytes`.
     TargetTooLong,
     /// A request's line and fields are over `limits.max_header_bytes` or `limits.max_header_count`.
@@ -50,7 +52,7 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// Every kind.
-    pub const ALL: [RefusalKind; 18] = [
+    pub const ALL: [RefusalKind; 19] = [
         RefusalKind::PreconditionRequired,
         RefusalKind::PreconditionFailed,
         RefusalKind::WriteInFlight,
@@ -58,6 +60,7 @@ impl RefusalKind {
         RefusalKind::MalformedPrecondition,
         RefusalKind::AmbiguousTarget,
         RefusalKind::ContentTooLarge,
+        RefusalKind::UnreadableContent,
         RefusalKind::TargetTooLong,
         RefusalKind::FieldsTooLarge,
         RefusalKind::RequestTimeout,
@@ -81,6 +84,7 @@ impl RefusalKind {
             RefusalKind::MalformedPrecondition => "malformed-precondition",
             RefusalKind::AmbiguousTarget => "ambiguous-target",
             RefusalKind::ContentTooLarge => "content-too-large",
+            RefusalKind::UnreadableContent => "unreadable-content",
             RefusalKind::TargetTooLong => "target-too-long",
             RefusalKind::FieldsTooLarge => "fields-too-large",
             RefusalKind::RequestTimeout => "request-timeout",
@@ -99,7 +103,9 @@ impl RefusalKind {
             RefusalKind::PreconditionRequired => mapping.precondition_required,
             RefusalKind::PreconditionFailed => mapping.precondition_failed,
             RefusalKind::WriteInFlight | RefusalKind::Unsettled => StatusCode::CONFLICT,
-            RefusalKind::MalformedPrecondition | RefusalKind::AmbiguousTarget => StatusCode::BAD_REQUEST,
+            RefusalKind::MalformedPrecondition
+            | RefusalKind::AmbiguousTarget
+            | RefusalKind::UnreadableContent => StatusCode::BAD_REQUEST,
             RefusalKind::ContentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             RefusalKind::TargetTooLong => StatusCode::URI_TOO_LONG,
             RefusalKind::FieldsTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -123,7 +129,8 @@ impl RefusalKind {
             | RefusalKind::Unsettled
             | RefusalKind::MalformedPrecondition
             | RefusalKind::AmbiguousTarget
-            | RefusalKind::ContentTooLarge => true,
+            | RefusalKind::ContentTooLarge
+            | RefusalKind::UnreadableContent => true,
             RefusalKind::TargetTooLong
             | RefusalKind::FieldsTooLarge
             | RefusalKind::RequestTimeout
@@ -176,6 +183,7 @@ mod tests {
             ("malformed-precondition", 400),
             ("ambiguous-target", 400),
             ("content-too-large", 413),
+            ("unreadable-content", 400),
             ("target-too-long", 414),
             ("fields-too-large", 431),
             ("request-timeout", 408),

@@ -101,7 +101,8 @@ impl NameRange {
             NameTemplate::CanonicalPath => NameRange::everything(),
             NameTemplate::Parts(parts) => NameRange::Text(match parts.first() {
                 Some(NamePart::Literal(text)) => text.clone(),
-                Some(NamePart::Segment(_) | NamePart::Rest(_) | NamePart::Query(_)) | None => String::new(),
+                Some(NamePart::Segment(_) | NamePart::Rest(_) | NamePart::Query(_) | NamePart::Body(_))
+                | None => String::new(),
             }),
         }
     }

@@ -6,6 +6,7 @@ use std::fmt;
 use http::uri::PathAndQuery;
 use smallvec::SmallVec;
 
+use super::content::{Content, Place, Unreadable};
 use super::fold::{Fold, fold_segment};
 use super::query;
 use super::target_path::{TargetPath, USUAL_DEPTH};
@@ -79,6 +80,8 @@ pub enum NamePart {
     Rest(usize),
     /// `{query.id}`: a query parameter.
     Query(String),
+    /// `{body./order/id}` or `{form.id}`: a value in the request's body.
+    Body(Place),
 }
 
 /// Why a request does not name a resource. The text is for the client that sent it.
@@ -88,6 +91,10 @@ pub enum NoName {
     MissingParameter(String),
     /// It is there more than once, and servers differ in which one they take.
     RepeatedParameter(String),
+    /// A value in the body that the name needs is not there, or the body was not read.
+    MissingValue(Place),
+    /// The body cannot be read.
+    Unreadable(Unreadable),
 }
 
 impl fmt::Display for NoName {
@@ -99,6 +106,10 @@ impl fmt::Display for NoName {
             NoName::RepeatedParameter(name) => {
                 write!(f, "the query parameter `{name}`, which names the resource here, more than once")
             }
+            NoName::MissingValue(place) => {
+                write!(f, "no value at `{place}` in its content, which names the resource here")
+            }
+            NoName::Unreadable(why) => write!(f, "content that names the resource here and {why}"),
         }
     }
 }
@@ -107,8 +118,14 @@ impl NameTemplate {
     /// Names the resource of a request.
     ///
     /// # Errors
-    /// If a query parameter that the template uses is missing or repeated.
-    pub fn name(&self, path: &TargetPath, query: Option<&str>, fold: Fold) -> Result<ResourceId, NoName> {
+    /// If a parameter or a value that the template uses is missing, repeated or cannot be read.
+    pub fn name(
+        &self,
+        path: &TargetPath,
+        query: Option<&str>,
+        content: Option<&Content<'_>>,
+        fold: Fold,
+    ) -> Result<ResourceId, NoName> {
         let parts = match self {
             NameTemplate::CanonicalPath => return Ok(ResourceId::of_path(path, fold)),
             NameTemplate::Parts(parts) => parts,
@@ -127,20 +144,32 @@ impl NameTemplate {
                     }
                 }
                 NamePart::Query(parameter) => name.push_str(&query_value(parameter, query, fold)?),
+                NamePart::Body(place) => name.push_str(&body_value(place, content, fold)?),
             }
         }
         Ok(ResourceId::from(name))
     }
 }
 
+impl NameTemplate {
+    /// Whether it needs the request's body.
+    pub fn reads_body(&self) -> bool {
+        match self {
+            NameTemplate::CanonicalPath => false,
+            NameTemplate::Parts(parts) => parts.iter().any(|part| matches!(part, NamePart::Body(_))),
+        }
+    }
+}
+
 impl NamePart {
-    /// How many bytes it can take in a name; a folded query value may take a few more.
+    /// How many bytes it can take in a name; a folded value may take a few more.
     fn room(&self, segments: &[Cow<'_, str>], query: Option<&str>) -> usize {
         match self {
             NamePart::Literal(text) => text.len(),
             NamePart::Segment(at) => segments.get(*at).map_or(0, |segment| segment.len()),
             NamePart::Rest(from) => segments.iter().skip(*from).map(|segment| segment.len() + 1).sum(),
             NamePart::Query(_) => query.map_or(0, str::len),
+            NamePart::Body(_) => 16,
         }
     }
 }
@@ -148,12 +177,21 @@ impl NamePart {
 fn query_value(parameter: &str, query: Option<&str>, fold: Fold) -> Result<String, NoName> {
     let mut values = query::values(query.unwrap_or_default(), parameter);
     match (values.next(), values.next()) {
-        (Some(value), None) => {
-            Ok(fold_segment(&value, Fold { format_suffix: false, parameters: false, ..fold }, false))
-        }
+        (Some(value), None) => Ok(folded_value(&value, fold)),
         (Some(_), Some(_)) => Err(NoName::RepeatedParameter(parameter.to_owned())),
         (None, _) => Err(NoName::MissingParameter(parameter.to_owned())),
     }
+}
+
+fn body_value(place: &Place, content: Option<&Content<'_>>, fold: Fold) -> Result<String, NoName> {
+    let found = content.map(|content| content.value(place)).transpose().map_err(NoName::Unreadable)?;
+    let value = found.flatten().ok_or_else(|| NoName::MissingValue(place.clone()))?;
+    Ok(folded_value(&value, fold))
+}
+
+/// Beside a path: a dot or a semicolon in it means nothing further.
+fn folded_value(value: &str, fold: Fold) -> String {
+    fold_segment(value, Fold { format_suffix: false, parameters: false, ..fold }, false)
 }
 
 #[cfg(test)]
@@ -162,7 +200,7 @@ mod tests {
 
     fn name(parts: Vec<NamePart>, path: &str, query: Option<&str>) -> Result<String, NoName> {
         NameTemplate::Parts(parts)
-            .name(&TargetPath::parse(path), query, Fold::default())
+            .name(&TargetPath::parse(path), query, None, Fold::default())
             .map(|id| id.to_string())
     }
 
@@ -176,6 +214,23 @@ mod tests {
             Ok("5".into())
         );
         assert_eq!(name(vec![NamePart::Rest(1)], "/files/A/b.", None), Ok("a/b".into()));
+    }
+
+    #[test]
+    fn a_name_takes_values_of_the_body() {
+        let id = Place::Json(crate::request::json::Pointer::parse("/orderId").expect("a pointer"));
+        let template =
+            NameTemplate::Parts(vec![NamePart::Literal("order:".into()), NamePart::Body(id.clone())]);
+        let named = |body: &[u8]| {
+            let fields = http::HeaderMap::new();
+            let (path, content) = (TargetPath::parse("/updateOrder"), Content::of(&fields, body));
+            template.name(&path, None, Some(&content), Fold::default()).map(|id| id.to_string())
+        };
+        assert_eq!(named(br#"{"orderId": 5}"#), Ok("order:5".into()));
+        assert_eq!(named(br#"{"orderId": "05"}"#), Ok("order:5".into()), "folded as paths are");
+        assert_eq!(named(br#"{"id": 5}"#), Err(NoName::MissingValue(id.clone())));
+        assert_eq!(named(b""), Err(NoName::MissingValue(id)));
+        assert!(matches!(named(b"{"), Err(NoName::Unreadable(_))));
     }
 
     #[test]

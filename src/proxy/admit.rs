@@ -12,6 +12,7 @@ use crate::decide::outcome::WriteOutcome;
 use crate::decide::policy::{Mode, Overlap};
 use crate::decide::say;
 use crate::decide::verdict::{Refusal, RefusalKind};
+use crate::identify::content::Content;
 use crate::identify::resource_id::ResourceId;
 use crate::ledger::memory::{BeginWrite, Begun, NotBegun, Place};
 use crate::ledger::names::UnderWay;
@@ -55,6 +56,7 @@ pub async fn admit(
     id: ResourceId,
     effect: Effect,
     parts: &Parts,
+    content: Option<&Content<'_>>,
 ) -> Result<(Named, Admitted), Refusal> {
     let observe = ask.policy().mode == Mode::Observe;
     // R14: counted before its resources get their slots, so that a change of names waits for it, or is seen.
@@ -79,12 +81,9 @@ pub async fn admit(
     };
     turn?;
     note_tag_ages(ask, &named, &claim);
-    let others = match changes::others(ask, parts, in_force) {
+    let others = match changes::others(ask, parts, content, in_force) {
         Ok(others) => others,
-        Err(refusal) if observe => {
-            ask.note_conflict(&parts.headers, Some(&named), &refusal);
-            Vec::new()
-        }
+        Err(refusal) if ask.lets_by(&parts.headers, Some(&named), &refusal) => Vec::new(),
         Err(refusal) => return Err(refusal),
     };
     let write = BeginWrite {

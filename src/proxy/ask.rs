@@ -13,7 +13,7 @@ use super::in_flight::InFlight;
 use super::patience::Bounds;
 use super::refuse::refuse;
 use super::target::Target;
-use crate::decide::policy::{Mode, Principal, Reveal, RoutePolicy};
+use crate::decide::policy::{Mode, OnUnreadable, Principal, Reveal, RoutePolicy};
 use crate::decide::say;
 use crate::decide::verdict::{Refusal, RefusalKind};
 use crate::identify::resource_id::ResourceId;
@@ -108,6 +108,16 @@ impl Ask {
         refuse(refusal, self.policy().statuses, self.target.spelled.path(), current)
     }
 
+    /// Whether a request goes on where this refusal would stop it: where the route only observes, which counts
+    /// it, or lets bodies by that its rules cannot read.
+    pub fn lets_by(&self, fields: &HeaderMap, resource: Option<&Named>, refusal: &Refusal) -> bool {
+        if self.policy().mode == Mode::Observe && refusal.kind.is_conflict() {
+            self.note_conflict(fields, resource, refusal);
+            return true;
+        }
+        refusal.kind == RefusalKind::UnreadableContent && self.policy().unreadable == OnUnreadable::Forward
+    }
+
     /// Counts and keeps a conflict, refused or only observed, and logs it if a line is due: one for each
     /// would cost half as much again as all the rest of a refusal.
     pub fn note_conflict(&self, fields: &HeaderMap, resource: Option<&Named>, refusal: &Refusal) {
@@ -157,14 +167,20 @@ impl Ask {
         }
     }
 
-    fn client_id(&self, fields: &HeaderMap) -> ClientId {
-        let stated = match &self.policy().principal {
-            Some(Principal::Header(name)) => fields.get(name).map(HeaderValue::as_bytes),
-            Some(Principal::Cookie(name)) => cookie(fields, name),
-            None => None,
+    /// What the request states of who its client is, where the route says how clients are told apart. Never
+    /// empty: an empty field tells nobody apart.
+    pub fn principal<'f>(&self, fields: &'f HeaderMap) -> Option<&'f [u8]> {
+        let stated = match self.policy().principal.as_ref()? {
+            Principal::Header(name) => fields.get(name).map(HeaderValue::as_bytes),
+            Principal::Cookie(name) => cookie(fields, name),
         };
+        stated.filter(|stated| !stated.is_empty())
+    }
+
+    fn client_id(&self, fields: &HeaderMap) -> ClientId {
         let address = || self.client.address.as_ref().map(HeaderValue::as_bytes);
-        ClientId(self.gateway.ledger.client_id(stated.or_else(address).unwrap_or_default()))
+        let identity = self.principal(fields).or_else(address).unwrap_or_default();
+        ClientId(self.gateway.ledger.client_id(identity))
     }
 }
 

@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -112,6 +112,26 @@ impl OriginBody {
         Ok(content)
     }
 
+    /// Reads it to its end, or until it proves to be longer than `limit` bytes.
+    ///
+    /// # Errors
+    /// If it breaks. What had come is lost, for who reads it does so because nothing of it may be passed on unread.
+    pub async fn read_up_to(mut self, limit: usize) -> Result<AnswerContent, BodyError> {
+        let mut bytes = BytesMut::new();
+        if self.size_hint().lower() > limit as u64 {
+            return Ok(AnswerContent::Longer(bytes.freeze(), self));
+        }
+        while let Some(frame) = poll_fn(|cx| self.poll(cx)).await {
+            if let Some(data) = frame?.data_ref() {
+                bytes.extend_from_slice(data);
+            }
+            if bytes.len() > limit {
+                return Ok(AnswerContent::Longer(bytes.freeze(), self));
+            }
+        }
+        Ok(AnswerContent::Whole(bytes.freeze()))
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(error)));
@@ -179,6 +199,14 @@ impl Body for OriginBody {
     }
 }
 
+/// What was read of an answer's body.
+pub enum AnswerContent {
+    /// All of it.
+    Whole(Bytes),
+    /// So much, and it is longer than was wanted: the rest is still to come.
+    Longer(Bytes, OriginBody),
+}
+
 /// The body of an answer to the client. Whoever counts requests in flight counts it until it is gone.
 pub struct AnswerBody {
     content: Content,
@@ -188,6 +216,8 @@ pub struct AnswerBody {
 enum Content {
     Fixed(Option<Bytes>),
     Origin(OriginBody),
+    /// Of which so much was read already.
+    Begun(Option<Bytes>, OriginBody),
 }
 
 impl AnswerBody {
@@ -199,6 +229,17 @@ impl AnswerBody {
     /// The origin's.
     pub fn origin(body: OriginBody) -> Self {
         AnswerBody { content: Content::Origin(body), _in_flight: None }
+    }
+
+    /// The origin's, as far as it was read.
+    pub fn read(content: AnswerContent) -> Self {
+        match content {
+            AnswerContent::Whole(bytes) => AnswerBody::fixed(bytes),
+            AnswerContent::Longer(bytes, rest) => AnswerBody {
+                content: Content::Begun(Some(bytes).filter(|b| !b.is_empty()), rest),
+                _in_flight: None,
+            },
+        }
     }
 
     /// Counts as in flight until it is gone.
@@ -218,7 +259,10 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.get_mut().content {
             Content::Fixed(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::Origin(body) => body.poll(cx),
+            Content::Begun(begun @ Some(_), _) => {
+                Poll::Ready(begun.take().map(|bytes| Ok(Frame::data(bytes))))
+            }
+            Content::Origin(body) | Content::Begun(None, body) => body.poll(cx),
         }
     }
 
@@ -226,6 +270,7 @@ impl Body for AnswerBody {
         match &self.content {
             Content::Fixed(bytes) => bytes.is_none(),
             Content::Origin(body) => body.is_end_stream(),
+            Content::Begun(begun, body) => begun.is_none() && body.is_end_stream(),
         }
     }
 
@@ -233,6 +278,10 @@ impl Body for AnswerBody {
         match &self.content {
             Content::Fixed(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
             Content::Origin(body) => body.size_hint(),
+            Content::Begun(begun, body) => match body.size_hint().exact() {
+                Some(rest) => SizeHint::with_exact(rest + begun.as_ref().map_or(0, |b| b.len() as u64)),
+                None => SizeHint::new(),
+            },
         }
     }
 }

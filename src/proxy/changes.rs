@@ -13,6 +13,7 @@ use crate::decide::claim::HoldMode;
 use crate::decide::policy::AlsoChanges;
 use crate::decide::say;
 use crate::decide::verdict::Refusal;
+use crate::identify::content::Content;
 use crate::identify::resource_id::ResourceId;
 use crate::identify::route_table::canonical_host;
 use crate::identify::target_path::TargetPath;
@@ -40,6 +41,7 @@ pub(super) const DESTINATION: HeaderName = HeaderName::from_static("destination"
 pub fn others(
     ask: &Ask,
     parts: &Parts,
+    content: Option<&Content<'_>>,
     in_force: impl Fn(&ResourceId) -> Result<(), Refusal>,
 ) -> Result<Vec<Place>, Refusal> {
     let policy = ask.policy();
@@ -47,7 +49,9 @@ pub fn others(
     if let AlsoChanges::Listed(templates) = &policy.also_changes {
         for template in templates {
             ids.push(
-                template.name(&ask.target.path, ask.target.query(), policy.fold).map_err(say::ambiguous)?,
+                template
+                    .name(&ask.target.path, ask.target.query(), content, policy.fold)
+                    .map_err(|why| say::no_name(&why))?,
             );
         }
     }
@@ -137,7 +141,7 @@ fn resource_at(ask: &Ask, live: &Live, reference: &str) -> Reference {
     if !policy.is_managed() {
         return Reference::Unmanaged;
     }
-    Reference::Resource(route.clone(), aim::resource(policy, &path, uri.query()))
+    Reference::Resource(route.clone(), aim::resource(policy, &path, uri.query(), None))
 }
 
 /// A reference against the path it came with (RFC 3986 section 5.2, the forms that servers send).

@@ -12,12 +12,12 @@ use hyper::body::Incoming;
 use super::ask::{Ask, Named};
 use super::body::AnswerBody;
 use super::client::Client;
-use super::form::{Form, read_form};
 use super::gateway::Gateway;
 use super::head;
 use super::outgoing::drain_request;
 use super::patience::{Bounds, Total};
 use super::refuse::refuse;
+use super::request_body::{RequestBody, read_body};
 use super::slips_by::slips_by;
 use super::target::{Target, is_chunked_at_most};
 use super::unjudged::Unjudged;
@@ -27,6 +27,7 @@ use crate::decide::aim;
 use crate::decide::policy::{Mode, StatusMapping};
 use crate::decide::say;
 use crate::decide::verdict::{Refusal, RefusalKind};
+use crate::identify::content::Content;
 use crate::identify::fold::Fold;
 use crate::identify::resource_id::ResourceId;
 use crate::report::limits_hit::Limit;
@@ -145,51 +146,51 @@ async fn take_way(
     let policy = ask.route.route.policy.clone();
     if !policy.is_managed() {
         return match slips_by(&ask, &parts) {
-            Some(refusal) => refused(&ask, &parts, Form::Unread(body), None, &refusal),
+            Some(refusal) => refused(&ask, &parts, RequestBody::Unread(body), None, &refusal),
             None if ask.method.is_safe() => pass::pass(ask, parts, body, None).await,
             None => match Unjudged::begin(&ask) {
                 Ok(unjudged) => pass::pass(ask, parts, body, Some(unjudged)).await,
-                Err(refusal) => refused(&ask, &parts, Form::Unread(body), None, &refusal),
+                Err(refusal) => refused(&ask, &parts, RequestBody::Unread(body), None, &refusal),
             },
         };
     }
-    let form = match read_form(&ask, &parts, body).await {
-        Ok(form) => form,
+    let body = match read_body(&ask, &parts, body).await {
+        Ok(body) => body,
         Err(refusal) => return (ask.refuse(&parts.headers, None, &refusal), "refused"),
     };
     let observed = policy.mode == Mode::Observe;
-    if let Some(refusal) = form.refusal(&ask) {
+    if let Some(refusal) = body.refusal(&ask) {
         if !observed {
-            return refused(&ask, &parts, form, None, &refusal);
+            return refused(&ask, &parts, body, None, &refusal);
         }
         ask.note_conflict(&parts.headers, None, &refusal);
     }
-    let mut effect = effect_of(&ask, &parts, form.read_bytes());
-    if form.hides_a_method() {
+    let mut effect = effect_of(&ask, &parts, body.form());
+    if body.hides_a_method() {
         effect = effect.max(Effect::GuardedWrite);
     }
     if effect == Effect::Neither {
-        return match form {
-            Form::Unread(body) => pass::pass(ask, parts, body, None).await,
-            form @ (Form::Read(_) | Form::Begun(..) | Form::TooLong(..)) => {
-                let body = form.into_outgoing(&ask.bounds);
+        return match body {
+            RequestBody::Unread(body) => pass::pass(ask, parts, body, None).await,
+            body @ (RequestBody::Read(_) | RequestBody::Begun(..) | RequestBody::TooLong(..)) => {
+                let body = body.into_outgoing(&ask.bounds);
                 pass::pass_read(ask, parts, body).await
             }
         };
     }
-    let id = match name_resource(&ask) {
+    let content = body.whole().map(|bytes| Content::of(&parts.headers, bytes));
+    let id = match name_resource(&ask, content.as_ref()) {
         Ok(id) => id,
-        Err(refusal) if observed => {
-            ask.note_conflict(&parts.headers, None, &refusal);
+        Err(refusal) if ask.lets_by(&parts.headers, None, &refusal) => {
             ResourceId::of_path(&ask.target.path, Fold::default())
         }
-        Err(refusal) => return refused(&ask, &parts, form, None, &refusal),
+        Err(refusal) => return refused(&ask, &parts, body, None, &refusal),
     };
     if effect.writes() {
-        write_way(ask, id, effect, parts, form, started).await
+        write_way(ask, id, effect, parts, body, started).await
     } else {
         let named = ask.named(id);
-        read::read(ask, named, parts, form, started).await
+        read::read(ask, named, parts, body, started).await
     }
 }
 
@@ -198,24 +199,25 @@ async fn write_way(
     id: ResourceId,
     effect: Effect,
     parts: Box<Parts>,
-    form: Form,
+    body: RequestBody,
     started: Instant,
 ) -> (Response<AnswerBody>, &'static str) {
-    match admit::admit(&ask, id.clone(), effect, &parts).await {
+    let content = body.whole().map(|bytes| Content::of(&parts.headers, bytes));
+    match admit::admit(&ask, id.clone(), effect, &parts, content.as_ref()).await {
         Ok((named, admitted)) => {
             ask.gateway.metrics.decision_duration.observe(admitted.decided_in(started));
             let Some(forwarding) = ask.gateway.writes.enter(ask.live.limits.max_writes_in_flight) else {
                 ask.bounds.hits.hit(Limit::WritesInFlight);
                 admit::give_up(admitted.permit).await;
-                return refused(&ask, &parts, form, Some(&named), &say::too_many_writes());
+                return refused(&ask, &parts, body, Some(&named), &say::too_many_writes());
             };
-            let outgoing = form.into_outgoing(&ask.bounds);
+            let outgoing = body.into_outgoing(&ask.bounds);
             write::forward(ask, named, effect, parts, outgoing, admitted, forwarding).await
         }
         Err(refusal) => {
             ask.gateway.metrics.decision_duration.observe(started.elapsed().as_secs_f64());
             let named = ask.named(id);
-            refused(&ask, &parts, form, Some(&named), &refusal)
+            refused(&ask, &parts, body, Some(&named), &refusal)
         }
     }
 }
@@ -224,12 +226,12 @@ async fn write_way(
 pub fn refused(
     ask: &Ask,
     parts: &Parts,
-    form: Form,
+    body: RequestBody,
     resource: Option<&Named>,
     refusal: &Refusal,
 ) -> (Response<AnswerBody>, &'static str) {
     let mut answer = ask.refuse(&parts.headers, resource, refusal);
-    if let Some(rest) = form.into_rest() {
+    if let Some(rest) = body.into_rest() {
         settle_unread_body(parts, rest, &mut answer, &ask.bounds);
     }
     (answer, "refused")
@@ -250,13 +252,13 @@ pub fn settle_unread_body(parts: &Parts, body: Incoming, answer: &mut Response<A
 }
 
 /// What a request does, by the strictest of the methods that it states.
-pub(super) fn effect_of(ask: &Ask, parts: &Parts, form: &[u8]) -> Effect {
-    aim::effect(ask.policy(), &ask.method, &aim::overrides(&parts.headers, ask.target.query(), form))
+pub(super) fn effect_of(ask: &Ask, parts: &Parts, body: &[u8]) -> Effect {
+    aim::effect(ask.policy(), &ask.method, &aim::overrides(&parts.headers, ask.target.query(), body))
 }
 
-fn name_resource(ask: &Ask) -> Result<ResourceId, Refusal> {
+fn name_resource(ask: &Ask, content: Option<&Content<'_>>) -> Result<ResourceId, Refusal> {
     if !ask.target.origin_form {
         return Err(say::ambiguous("another form than a path"));
     }
-    aim::resource(ask.policy(), &ask.target.path, ask.target.query())
+    aim::resource(ask.policy(), &ask.target.path, ask.target.query(), content)
 }

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use http::request::Parts;
 use http::uri::{InvalidUri, PathAndQuery};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version, header};
 
 use super::ask::Ask;
-use super::body::OriginBody;
+use super::body::{AnswerContent, OriginBody};
 use super::fields::{RequestEdit, to_origin};
 use super::noted::SharedNoted;
 use super::origin::exchange::{NoAnswer, exchange};
@@ -69,6 +70,45 @@ pub async fn look(ask: &Ask, parts: &Parts) -> Result<Look, NoAnswer> {
     Ok(Look { shown, origin_time })
 }
 
+/// A resource as the origin shows it now.
+pub struct Current {
+    /// The answer's status.
+    pub status: StatusCode,
+    /// Its fields.
+    pub fields: HeaderMap,
+    /// Its content, if that is no longer than the route's `body_limit`.
+    pub content: Option<Bytes>,
+}
+
+/// Reads a resource with the client's own fields: the target of its request, or another one of its upstream.
+///
+/// The origin has `response_timeout` for all of it, its body too: a write's permit may be held meanwhile.
+///
+/// # Errors
+/// If the origin does not answer, or not in time.
+pub async fn current(ask: &Ask, parts: &Parts, other: Option<PathAndQuery>) -> Result<Current, NoAnswer> {
+    let at_most = ask.route.pool.upstream().response_timeout;
+    let read = async {
+        let mut question = question(ask, parts, Method::GET)?;
+        question.target = other.unwrap_or(question.target);
+        let (head, body) = question.put(&ask.bounds).await?.into_parts();
+        let content = body.read_up_to(ask.route.route.body_limit).await;
+        let content = content.map_err(|error| no_answer(WriteEnd::ConnectionLost, error))?;
+        let content = match content {
+            AnswerContent::Whole(bytes) => Some(bytes),
+            AnswerContent::Longer(_, rest) => {
+                rest.discard();
+                None
+            }
+        };
+        Ok(Current { status: head.status, fields: head.headers, content })
+    };
+    tokio::time::timeout(at_most, read).await.unwrap_or_else(|elapsed| {
+        ask.bounds.hits.hit(Limit::ResponseTime);
+        Err(no_answer(WriteEnd::NoAnswerInTime, elapsed))
+    })
+}
+
 /// Whether the resource now reads as what was sent (`etag_on_put = "verified"`).
 ///
 /// The origin has `response_timeout` for all of it, its body too: the write's permit is held meanwhile.
@@ -104,12 +144,15 @@ fn without_override(spelled: &PathAndQuery) -> Result<PathAndQuery, InvalidUri> 
 }
 
 async fn send(ask: &Ask, parts: &Parts, method: Method) -> Result<Response<OriginBody>, NoAnswer> {
-    let question = Question::new(ask, parts, method).map_err(|error| NoAnswer {
-        end: WriteEnd::NotSent,
-        reused: false,
-        cause: error.to_string(),
-    })?;
-    question.put(&ask.bounds).await
+    question(ask, parts, method)?.put(&ask.bounds).await
+}
+
+fn question(ask: &Ask, parts: &Parts, method: Method) -> Result<Question, NoAnswer> {
+    Question::new(ask, parts, method).map_err(|error| no_answer(WriteEnd::NotSent, error))
+}
+
+fn no_answer(end: WriteEnd, cause: impl ToString) -> NoAnswer {
+    NoAnswer { end, reused: false, cause: cause.to_string() }
 }
 
 /// A question to the origin about a write's target, which can outlive the request that it comes from.

@@ -8,11 +8,11 @@ use smallvec::SmallVec;
 
 use super::ask::{Ask, Named};
 use super::body::{AnswerBody, OriginBody};
-use super::form::Form;
 use super::handle::refused;
 use super::origin::exchange::{NoAnswer, exchange};
 use super::pass::{log_no_answer, onward, send_read, to_answer, unanswered};
 use super::representation::{last_modified, validators, variant};
+use super::request_body::RequestBody;
 use crate::decide::policy::Mode;
 use crate::decide::read::{RangePlan, ReadAnswer, ReadStamp, ReadVerdict, TagsOf, judge_read, plan_range};
 use crate::decide::say;
@@ -36,7 +36,7 @@ pub async fn read(
     ask: Box<Ask>,
     named: Named,
     parts: Box<Parts>,
-    body: Form,
+    body: RequestBody,
     started: Instant,
 ) -> (Response<AnswerBody>, &'static str) {
     let stated = match Preconditions::read(&parts.headers) {
@@ -77,7 +77,7 @@ async fn ask_origin(
     ask: &Ask,
     named: &Named,
     parts: &Parts,
-    body: Form,
+    body: RequestBody,
     stated: &Preconditions,
     stamp: ReadStamp,
     plan: RangePlan,

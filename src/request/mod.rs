@@ -3,6 +3,7 @@
 
 pub mod entity_tag;
 pub mod hidden_method;
+pub mod json;
 pub mod method;
 pub mod preconditions;
 pub mod version_tag;

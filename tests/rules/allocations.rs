@@ -149,7 +149,7 @@ impl Gateway {
         let overrides = at_most(0, "overrides", || aim::overrides(&read.fields, query, b""));
         let effect = at_most(0, "effect", || aim::effect(&route.policy, &read.method, &overrides));
         assert_eq!(effect, Effect::Read);
-        let named = at_most(for_its_name, "resource", || aim::resource(&route.policy, &path, query));
+        let named = at_most(for_its_name, "resource", || aim::resource(&route.policy, &path, query, None));
         let named = named.expect("a name");
         let ledger = &self.ledger;
         let key = at_most(0, "key", || ledger.key(&self.names, &route.policy.upstream, &named));

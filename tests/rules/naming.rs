@@ -95,7 +95,7 @@ fn naming_of(config: &Config) -> Naming {
 fn made_of(config: &Config, path: &str) -> Option<(String, ResourceId, String)> {
     let path = TargetPath::parse(path);
     let Route { policy, upstream, .. } = config.routes.find(None, &path)?;
-    let id = aim::resource(policy, &path, None).expect("plain paths");
+    let id = aim::resource(policy, &path, None, None).expect("plain paths");
     let mut unnamed = (**policy).clone();
     unnamed.name = "".into();
     policy.is_managed().then(|| (upstream.name.to_string(), id, format!("{unnamed:?}")))

@@ -230,7 +230,7 @@ fn every_spelling_of_a_path_is_the_same_resource() {
         prop_assert_eq!(canonical.routed(), plain);
         prop_assert_eq!(alias.ambiguity(), None, "{}", written);
         prop_assert_eq!(alias.routed(), canonical.routed(), "{}", written);
-        let name = |path: &TargetPath| NameTemplate::CanonicalPath.name(path, None, Fold::default());
+        let name = |path: &TargetPath| NameTemplate::CanonicalPath.name(path, None, None, Fold::default());
         prop_assert_eq!(name(&alias), name(&canonical));
         prop_assert!(alias.segments(Fold::default()).eq(canonical.segments(Fold::default())));
         prop_assert_eq!(table.find(None, &alias), table.find(None, &canonical));

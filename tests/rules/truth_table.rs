@@ -226,6 +226,7 @@ impl Told {
             RefusalKind::MalformedPrecondition => "malformed",
             RefusalKind::AmbiguousTarget => "ambiguous",
             RefusalKind::ContentTooLarge => "too-large",
+            RefusalKind::UnreadableContent => "unreadable",
             RefusalKind::OutcomeUnknown => "unknown",
             RefusalKind::OutcomeUnknownInTime => "unknown-in-time",
             RefusalKind::OriginUnreachable => "unreachable",
@@ -272,7 +273,7 @@ async fn happens(row: &Row, told: &Told) -> String {
     if !policy.is_managed() {
         return "pass".to_owned();
     }
-    let name = policy.resource.name(&path, query, policy.fold).expect("a name");
+    let name = policy.resource.name(&path, query, None, policy.fold).expect("a name");
     let world = World::of(row, |ledger| ledger.key(&ledger.names().in_force(), "u", &name)).await;
     let fields = world.fields(row);
     let overrides: Vec<Vec<u8>> = overrides_in_fields(&fields)
@@ -460,6 +461,7 @@ fn every_row_of_the_truth_table_is_true() {
     assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
     let shell_tells = [
         RefusalKind::ContentTooLarge,
+        RefusalKind::UnreadableContent,
         RefusalKind::TargetTooLong,
         RefusalKind::FieldsTooLarge,
         RefusalKind::RequestTimeout,

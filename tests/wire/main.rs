@@ -23,6 +23,7 @@ mod limits;
 mod limits_memory;
 mod limits_time;
 mod metrics;
+mod names_in_bodies;
 mod observe;
 mod reads;
 mod refusals;

@@ -25,7 +25,7 @@ struct Kind {
 }
 
 /// DESIGN section 6, and how each of its lines comes about.
-const KINDS: [Kind; 18] = [
+const KINDS: [Kind; 19] = [
     kind("precondition-required", 428, false, true, blind_write),
     kind("precondition-failed", 412, false, true, stale_write),
     kind("write-in-flight", 409, true, true, second_write),
@@ -33,6 +33,7 @@ const KINDS: [Kind; 18] = [
     kind("malformed-precondition", 400, false, true, unquoted_tag),
     kind("ambiguous-target", 400, false, true, encoded_slash),
     kind("content-too-large", 413, false, true, long_form),
+    kind("unreadable-content", 400, false, true, broken_json),
     kind("target-too-long", 414, false, false, long_target),
     kind("fields-too-large", 431, false, false, large_field),
     kind("request-timeout", 408, false, false, slow_form),
@@ -108,6 +109,12 @@ fn long_form() -> Provoked {
     on(items_with("body_limit = \"16B\""), |_, proxy| {
         let form = "application/x-www-form-urlencoded";
         proxy.ask(&request("POST", "/items/1").field("Content-Type", form).body("a=1&".repeat(100)))
+    })
+}
+
+fn broken_json() -> Provoked {
+    on(items_with("resource = \"item:{body./id}\""), |_, proxy| {
+        proxy.ask(&request("PUT", "/items/1").field("Content-Type", "application/json").body("{\"id\": "))
     })
 }
 

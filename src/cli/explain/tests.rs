@@ -30,6 +30,7 @@ fn ask(method: &str, url: &str, fields: &[&str]) -> String {
         file: PathBuf::new(),
         method: method.into(),
         url: url.into(),
+        content: None,
         fields: fields.iter().map(|field| (*field).into()).collect(),
     };
     let config = config::parse("f", FILE).expect("correct");
@@ -111,6 +112,7 @@ fn every_mistake_of_a_question_is_told() {
         file: PathBuf::new(),
         method: "P UT".into(),
         url: "orders".into(),
+        content: None,
         fields: vec!["nonsense".into()],
     };
     let mistakes = Asked::read(&question).err().expect("three mistakes");

@@ -68,7 +68,7 @@ fn any_path(text: &str, query: &str, fold: Fold) {
         assert!(reading.routed().starts_with('/'), "{text}");
     }
     let parts = [NamePart::Literal("a:".into()), NamePart::Segment(0), NamePart::Rest(1)];
-    let name = |parts| NameTemplate::Parts(parts).name(&path, Some(query), fold);
+    let name = |parts| NameTemplate::Parts(parts).name(&path, Some(query), None, fold);
     assert!(name(parts.to_vec()).is_ok());
     let named = name(vec![NamePart::Query("id".into())]).is_ok();
     assert_eq!(named, query::values(query, "id").count() == 1, "{query}");
