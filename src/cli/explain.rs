@@ -165,11 +165,9 @@ fn told(config: &Config, asked: &Asked) -> String {
     match aim::resource(&route.policy, &target, asked.query.as_deref(), asked.content().as_ref()) {
         Ok(id) => told.line("resource", format!("{id} ({})", named_by(route))),
         Err(refusal) => {
-            let why = match refusal.kind {
-                RefusalKind::UnreadableContent => "none: the content (-d) does not name it",
-                _ => "none: the target is ambiguous",
-            };
-            told.line("resource", why);
+            let by_content = refusal.kind == RefusalKind::UnreadableContent;
+            let why = if by_content { "the content (-d) does not name it" } else { "the target is ambiguous" };
+            told.line("resource", format!("none: {why}"));
             told.refusal(&refusal, Some(route));
             return told.0;
         }
