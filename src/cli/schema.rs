@@ -95,6 +95,16 @@ fn of_kind(kind: Kind) -> Value {
             "additionalProperties": table(section),
         }),
         Kind::Tables(section) => json!({ "type": "array", "minItems": 1, "items": table(section) }),
+        Kind::Pointer => text("^/"),
+        Kind::FormField => text("^[^ ]+$"),
+        Kind::Steps => list(0, json!({ "enum": ["trim", "case", "nfc"] })),
+        Kind::Text | Kind::Expression => text("."),
+        Kind::LookUp => text("^/"),
+        Kind::Moves => json!({
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": list(0, text(".")),
+        }),
         Kind::Patterns => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
     }
 }

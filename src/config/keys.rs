@@ -25,11 +25,21 @@ pub enum Section {
     Principal,
     /// `[routes.fold]`
     Fold,
+    /// `[[routes.unique]]`
+    Unique,
+    /// `[routes.unique.taken]`
+    Taken,
+    /// `[routes.transitions]`
+    Transitions,
+    /// `[routes.transitions.to]`
+    MoveTo,
+    /// `[[routes.translate]]`
+    Translate,
 }
 
 impl Section {
     /// Every section.
-    pub const ALL: [Section; 8] = [
+    pub const ALL: [Section; 13] = [
         Section::Root,
         Section::Server,
         Section::Limits,
@@ -38,6 +48,11 @@ impl Section {
         Section::Routes,
         Section::Principal,
         Section::Fold,
+        Section::Unique,
+        Section::Taken,
+        Section::Transitions,
+        Section::MoveTo,
+        Section::Translate,
     ];
 }
 
@@ -53,6 +68,11 @@ impl fmt::Display for Section {
             Section::Routes => "[[routes]]",
             Section::Principal => "[routes.principal]",
             Section::Fold => "[routes.fold]",
+            Section::Unique => "[[routes.unique]]",
+            Section::Taken => "[routes.unique.taken]",
+            Section::Transitions => "[routes.transitions]",
+            Section::MoveTo => "[routes.transitions.to]",
+            Section::Translate => "[[routes.translate]]",
         })
     }
 }
@@ -166,6 +186,20 @@ pub enum Kind {
     Tables(Section),
     /// A regular expression for each parameter of the path.
     Patterns,
+    /// A JSON pointer.
+    Pointer,
+    /// The name of a form field.
+    FormField,
+    /// A list of steps of normalisation.
+    Steps,
+    /// Any text but an empty one.
+    Text,
+    /// A target at the origin, with parameters in it.
+    LookUp,
+    /// A regular expression.
+    Expression,
+    /// For each state, a list of those that may follow it.
+    Moves,
 }
 
 /// The least and most that a status can be replaced by: 4xx, for the client is the one who can mend it.
@@ -191,7 +225,10 @@ const fn count(min: u64, max: u64) -> Kind {
 }
 
 use Absent::{Default as Is, Means, Mistake};
-use Section::{Fold, Ledger, Limits, Principal, Root, Routes, Server, Upstreams};
+use Section::{
+    Fold, Ledger, Limits, MoveTo, Principal, Root, Routes, Server, Taken, Transitions, Translate, Unique,
+    Upstreams,
+};
 
 const KIB: u64 = 1024;
 const GIB: u64 = 1024 * 1024 * 1024;
@@ -267,6 +304,10 @@ static KEYS: &[KeyDoc] = &[
     key(Routes, "fold", Kind::Table(Fold), Means("every fold"), "which spellings of a path are one resource"),
     key(Routes, "params", Kind::Patterns, Means("any value"), "a regular expression for the whole value of a path parameter: { id = \"[1-9][0-9]*\" }"),
     key(Routes, "unreadable", choice(&["refuse", "forward"]), Is(r#""refuse""#), "a body that a rule has to read and cannot: 400, or forwarded without that rule"),
+    key(Routes, "create", choice(&["any", "only"]), Is(r#""any""#), "what a PUT may do: create or replace, or only create (409 already-exists)"),
+    key(Routes, "unique", Kind::Tables(Unique), Means("no such value"), "values that no two records may share (409 duplicate-value)"),
+    key(Routes, "transitions", Kind::Table(Transitions), Means("any move"), "which state may follow which (409 transition-not-allowed)"),
+    key(Routes, "translate", Kind::Tables(Translate), Means("no such answer"), "answers to writes that mean a conflict (409 origin-conflict)"),
     key(Routes, "body_limit", Kind::Size { min: 1, max: GIB }, Is(r#""1MiB""#), "the most bytes of a body that a rule has to read"),
 
     key(Principal, "header", Kind::Field, Means("no field"), "the field whose value tells clients apart"),
@@ -281,6 +322,32 @@ static KEYS: &[KeyDoc] = &[
     key(Fold, "unicode", Kind::Flag, Is("true"), "compatibility forms and the digits of every script: /%EF%BC%91 is /1"),
     key(Fold, "leading_zeros", Kind::Flag, Is("true"), "/007, /+7, /7.0, /0_7 and /7e0 are /7: one whole number"),
     key(Fold, "format_suffix", Kind::Flag, Is("true"), "/a.json is /a"),
+
+    key(Unique, "field", Kind::Pointer, Means("a form field"), "where the value stands in a JSON body: \"/email\""),
+    key(Unique, "form", Kind::FormField, Means("a JSON field"), "the form field that holds it, in place of `field`"),
+    key(Unique, "normalise", Kind::Steps, Is("[]"), "which spellings are one value: \"trim\", \"case\", \"nfc\" (Unicode)"),
+    key(Unique, "scope", Kind::Text, Means("this rule alone"), "what it is unique among: rules of one upstream with one scope share their values"),
+    key(Unique, "methods", Kind::Methods, Is(r#"["POST"]"#), "methods that take a value: those that create"),
+    key(Unique, "lookup", Kind::LookUp, Means("only concurrent writes are kept apart"), "what the origin is asked before the write goes on: \"/customers?email={value}\""),
+    key(Unique, "taken", Kind::Table(Taken), Means("status 200"), "which answer to that means that the value is taken"),
+
+    key(Taken, "status", Kind::Status { min: 200, max: 599 }, Is("200"), "its status; another 2xx, 404 and 410 mean that it is free, the rest 503"),
+    key(Taken, "field", Kind::Pointer, Means("no field"), "a member of its JSON that is there, and neither null nor empty: \"/0\" for a list that is not empty"),
+    key(Taken, "pattern", Kind::Expression, Means("no pattern"), "a regular expression that is found in its body"),
+
+    key(Transitions, "field", Kind::Pointer, Mistake, "where the state stands in what the origin shows: \"/state\""),
+    key(Transitions, "to", Kind::Table(MoveTo), Mistake, "which state a write moves to: { body = \"/state\" }, { form = \"state\" } or { fixed = \"cancelled\" }"),
+    key(Transitions, "look", Kind::LookUp, Means("the write's own target"), "where the origin shows the resource: \"/orders/{id}\""),
+    key(Transitions, "allowed", Kind::Moves, Mistake, "for each state, those that may follow it: new = [\"paid\", \"cancelled\"]"),
+
+    key(MoveTo, "body", Kind::Pointer, Means("not from JSON"), "the state that stands here in the JSON body"),
+    key(MoveTo, "form", Kind::FormField, Means("not from a form"), "the state that this form field holds"),
+    key(MoveTo, "fixed", Kind::Text, Means("not fixed"), "this state, for every write of the route"),
+
+    key(Translate, "status", Kind::Statuses { min: 200, max: 599 }, Mistake, "the answer's status is one of these"),
+    key(Translate, "field", Kind::Pointer, Means("no field"), "its JSON has this member, and it is not null"),
+    key(Translate, "pattern", Kind::Expression, Means("no pattern"), "a regular expression that is found in that member or, without `field`, in the body"),
+    key(Translate, "not_applied", Kind::Flag, Is("false"), "whether such an answer proves that nothing was applied"),
 ];
 
 /// Every key, section by section, in the order in which the reference file shows them.

@@ -6,6 +6,7 @@
 
 pub mod checked;
 pub mod keys;
+mod look;
 mod nearest;
 mod policy;
 pub mod problem;
@@ -14,6 +15,9 @@ mod reader;
 mod route;
 mod syntax;
 mod template;
+mod transitions;
+mod translate;
+mod unique;
 mod upstream;
 mod values;
 mod words;
@@ -131,6 +135,7 @@ fn read(root: &Table<'_>) -> Option<Config> {
     };
     let drafts = drafts?;
     tell_clashes(&drafts);
+    unique::tell_scopes(&drafts);
     let (upstreams, routes) = assemble(upstreams?, drafts)?;
     let ledger = ledger?.with(&upstreams);
     Some(Config { server: server?, limits: limits?, ledger, upstreams, routes })

@@ -8,10 +8,13 @@ use http::{Method, StatusCode};
 use super::keys::Section;
 use super::reader::{Empty, Table, Value};
 use super::template::template;
+use super::transitions::transitions;
+use super::translate::translate;
+use super::unique::unique;
 use super::values::{Mistake, cookie_name, field_name, method, quote, whole_value};
 use crate::decide::policy::{
-    AlsoChanges, EtagOnPut, Mode, OnUnreadable, Overlap, ParameterPattern, Principal, Reveal, RoutePolicy,
-    StatusMapping, Unconditional, VerifyUnknown, WeakIfMatch,
+    AlsoChanges, Create, EtagOnPut, Mode, OnUnreadable, Overlap, ParameterPattern, Principal, Reveal,
+    RoutePolicy, StatusMapping, Unconditional, VerifyUnknown, WeakIfMatch,
 };
 use crate::identify::fold::Fold;
 use crate::identify::resource_id::NameTemplate;
@@ -52,6 +55,11 @@ pub(super) fn policy(
     let unreadable = table.read("unreadable", |value| {
         value.choice(&[("refuse", OnUnreadable::Refuse), ("forward", OnUnreadable::Forward)])
     });
+    let create = table.read("create", |value| value.choice(&[("any", Create::Any), ("only", Create::Only)]));
+    let rule = name.as_deref();
+    let unique = table.read_if_given("unique", |value| unique(value, path, rule));
+    let transitions = table.read_if_given("transitions", |value| transitions(value, path));
+    let translate = table.read_if_given("translate", translate);
     validator?;
     when_unknown?;
     let (not_applied, maybe_applied) = outcomes?;
@@ -79,6 +87,10 @@ pub(super) fn policy(
         verify_unknown: if verify_unknown? { VerifyUnknown::AfterSettle } else { VerifyUnknown::No },
         principal: principal?,
         unreadable: unreadable?,
+        create: create?,
+        unique: unique?.unwrap_or_default(),
+        transitions: transitions?,
+        translate: translate?.unwrap_or_default(),
     })
 }
 

@@ -24,6 +24,8 @@ pub(super) struct RouteDraft<'t> {
     pub(super) checked: Option<CheckedRoute>,
     name: Option<(Arc<str>, Value<'t>)>,
     path: Option<Value<'t>>,
+    /// Its values that have to be unique, for mistakes in them.
+    pub(super) unique: Option<Value<'t>>,
 }
 
 /// A route without its upstream.
@@ -104,6 +106,7 @@ fn one<'t>(table: &Table<'t>, upstreams: Option<&Upstreams<'_>>) -> RouteDraft<'
         checked,
         name: name.zip(table.given("name")),
         path: table.given("path"),
+        unique: table.given("unique"),
     }
 }
 

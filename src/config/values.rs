@@ -274,15 +274,29 @@ pub(super) fn label(text: &str) -> Result<String, Mistake> {
 
 /// A regular expression that has to match a whole value.
 pub(super) fn whole_value(text: &str) -> Result<Regex, Mistake> {
-    let wrong = |error: regex::Error| {
-        let told = error.to_string();
-        let last = told.lines().last().unwrap_or_default().trim();
-        let reason = last.strip_prefix("error: ").unwrap_or(last);
-        Mistake::found(format!("{} is not a regular expression: {reason}", quote(text)))
-    };
     // Alone first: what is wrong with it must not be mended by the parentheses around it.
-    Regex::new(text).map_err(wrong)?;
-    Regex::new(&format!(r"\A(?:{text})\z")).map_err(wrong)
+    expression(text)?;
+    Regex::new(&format!(r"\A(?:{text})\z")).map_err(|error| no_expression(text, &error))
+}
+
+/// A regular expression. The crate matches in linear time, whatever is matched.
+pub(super) fn expression(text: &str) -> Result<Regex, Mistake> {
+    Regex::new(text).map_err(|error| no_expression(text, &error))
+}
+
+fn no_expression(text: &str, error: &regex::Error) -> Mistake {
+    let told = error.to_string();
+    let last = told.lines().last().unwrap_or_default().trim();
+    let reason = last.strip_prefix("error: ").unwrap_or(last);
+    Mistake::found(format!("{} is not a regular expression: {reason}", quote(text)))
+}
+
+/// A text that says something.
+pub(super) fn some_text(text: &str) -> Result<String, Mistake> {
+    if text.is_empty() {
+        return Err(Mistake::found("\"\" is empty"));
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]

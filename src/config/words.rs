@@ -65,10 +65,21 @@ pub(super) fn expected(kind: Kind) -> String {
         Kind::Table(Section::Principal) => {
             "{ header = \"Authorization\" } or { cookie = \"session\" }".to_owned()
         }
+        Kind::Table(Section::Taken) => "a table, like { status = 200, field = \"/0\" }".to_owned(),
+        Kind::Table(Section::MoveTo) => {
+            "{ body = \"/state\" }, { form = \"state\" } or { fixed = \"cancelled\" }".to_owned()
+        }
         Kind::Table(section) => format!("a table, written {section}"),
         Kind::Named(section) => format!("at least one table, written {section}"),
         Kind::Tables(section) => format!("at least one table, written {section}"),
         Kind::Patterns => "a table of regular expressions, like { id = \"[1-9][0-9]*\" }".to_owned(),
+        Kind::Pointer => "a JSON pointer (RFC 6901), like \"/order/id\"".to_owned(),
+        Kind::FormField => "the name of a form field, like \"email\"".to_owned(),
+        Kind::Steps => "a list of \"trim\", \"case\" and \"nfc\"".to_owned(),
+        Kind::Text => "a text".to_owned(),
+        Kind::LookUp => "a target of the upstream, like \"/orders/{id}\"".to_owned(),
+        Kind::Expression => "a regular expression, like \"(?i)duplicate key\"".to_owned(),
+        Kind::Moves => "a table of lists, like { new = [\"paid\", \"cancelled\"] }".to_owned(),
     }
 }
 
@@ -83,6 +94,8 @@ pub(super) fn expected_element(kind: Kind) -> String {
         Kind::Statuses { min, max } => format!("a status from {min} to {max}"),
         Kind::Named(section) | Kind::Tables(section) => format!("a table, written {section}"),
         Kind::Patterns => "a regular expression in quotes, like \"[1-9][0-9]*\"".to_owned(),
+        Kind::Steps => one_of(["trim", "case", "nfc"]),
+        Kind::Moves => "a list of states, like [\"paid\", \"cancelled\"]".to_owned(),
         Kind::Flag
         | Kind::Count { .. }
         | Kind::Span { .. }
@@ -98,6 +111,11 @@ pub(super) fn expected_element(kind: Kind) -> String {
         | Kind::Field
         | Kind::Cookie
         | Kind::Status { .. }
+        | Kind::Pointer
+        | Kind::FormField
+        | Kind::Text
+        | Kind::LookUp
+        | Kind::Expression
         | Kind::Table(_) => expected(kind),
     }
 }

@@ -3,10 +3,14 @@
 
 pub mod aim;
 pub mod claim;
+pub mod create;
 pub mod naming;
 pub mod outcome;
 pub mod policy;
 pub mod read;
 pub mod say;
 pub mod took_effect;
+pub mod transitions;
+pub mod translate;
+pub mod unique;
 pub mod verdict;

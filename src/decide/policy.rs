@@ -6,6 +6,9 @@ use std::time::Duration;
 use http::{HeaderName, StatusCode};
 use regex::Regex;
 
+use super::transitions::Transitions;
+use super::translate::Translate;
+use super::unique::Unique;
 use crate::identify::fold::Fold;
 use crate::identify::resource_id::NameTemplate;
 use crate::request::method::MethodPolicy;
@@ -140,6 +143,15 @@ pub enum OnUnreadable {
     Forward,
 }
 
+/// What a PUT may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Create {
+    /// Create or replace.
+    Any,
+    /// Create: what exists is not replaced.
+    Only,
+}
+
 /// A route's policy.
 #[derive(Clone, Debug)]
 pub struct RoutePolicy {
@@ -183,6 +195,14 @@ pub struct RoutePolicy {
     pub principal: Option<Principal>,
     /// Bodies that a rule cannot read.
     pub unreadable: OnUnreadable,
+    /// What a PUT may do.
+    pub create: Create,
+    /// Values that no two records may share.
+    pub unique: Vec<Unique>,
+    /// Which state may follow which.
+    pub transitions: Option<Transitions>,
+    /// Answers to writes that mean a conflict.
+    pub translate: Vec<Translate>,
 }
 
 impl RoutePolicy {
@@ -209,6 +229,10 @@ impl RoutePolicy {
             verify_unknown: VerifyUnknown::No,
             principal: None,
             unreadable: OnUnreadable::Refuse,
+            create: Create::Any,
+            unique: Vec::new(),
+            transitions: None,
+            translate: Vec::new(),
         }
     }
 
@@ -218,7 +242,8 @@ impl RoutePolicy {
             AlsoChanges::Listed(templates) => templates.iter().any(NameTemplate::reads_body),
             AlsoChanges::WholeUpstream => false,
         };
-        further || self.resource.reads_body()
+        let moves = self.transitions.as_ref().is_some_and(Transitions::reads_body);
+        further || self.resource.reads_body() || !self.unique.is_empty() || moves
     }
 
     /// Whether ifmatch keeps versions for this route's resources.

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::verdict::{Refusal, RefusalKind};
-use crate::identify::content::Unreadable;
+use crate::identify::content::{Place, Unreadable};
+use crate::identify::look::NoTarget;
 use crate::identify::resource_id::NoName;
+use crate::request::json::Pointer;
 use crate::request::preconditions::MalformedPrecondition;
 
 /// How soon a write in flight is usually over. A guess: nobody knows when the origin answers.
@@ -219,5 +221,87 @@ pub fn ambiguous(found: impl std::fmt::Display) -> Refusal {
             "The request's target has {found}. Servers differ in which resource that is, so it is not \
              forwarded here. Spell the target plainly."
         ),
+    )
+}
+
+/// A PUT to what exists, where the route lets it only create.
+pub fn already_exists() -> Refusal {
+    Refusal::new(
+        RefusalKind::AlreadyExists,
+        "PUT only creates here, and the origin has something under this name already or does not say. Nothing was \
+         changed. Choose another name, or read what is there.",
+    )
+}
+
+/// A unique value that some record has.
+pub fn value_taken(place: &Place) -> Refusal {
+    Refusal::new(
+        RefusalKind::DuplicateValue,
+        format!(
+            "The value of {place} has to be unique and is taken. Nothing was forwarded; send another one."
+        ),
+    )
+}
+
+/// A unique value that another write is about to take: in flight, or unsettled for so long.
+pub fn value_reserved(place: &Place, unsettled_for: Option<Duration>) -> Refusal {
+    Refusal::later(
+        RefusalKind::DuplicateValue,
+        unsettled_for.unwrap_or(SOON),
+        format!(
+            "The value of {place} has to be unique, and another write with it is on its way or has only just \
+             ended. Nothing was forwarded; send another one, or try again to learn what became of that write."
+        ),
+    )
+}
+
+/// A look-up that a request makes no target for.
+pub fn cannot_look(why: &NoTarget, place: &Place) -> Refusal {
+    match why {
+        NoTarget::Missing(why) => no_name(why),
+        NoTarget::AnotherPath => Refusal::new(
+            RefusalKind::UnreadableContent,
+            format!(
+                "The value of {place} is none that the origin could be asked for. Nothing was forwarded; send another one."
+            ),
+        ),
+    }
+}
+
+/// A look at the origin that a rule needs, and that tells nothing.
+pub fn look_failed() -> Refusal {
+    Refusal::later(
+        RefusalKind::LookFailed,
+        SOON,
+        "A rule of this gateway has to ask the API behind it before this write can go on, and got no answer that it \
+         can go by. Nothing was forwarded; try again.",
+    )
+}
+
+/// A move of the state that may not follow the present one, which only who may see it is told.
+pub fn transition_not_allowed(field: &Pointer, from: Option<&str>, to: &str) -> Refusal {
+    /// A state is a word; what is longer is cut.
+    const SHOWN: usize = 60;
+    let shown = |state: &str| state.chars().take(SHOWN).collect::<String>();
+    let to = shown(to);
+    let detail = match from {
+        Some(from) => format!(
+            "The resource is in the state {:?} ({field}), from where a move to {to:?} is not allowed. Nothing was forwarded.",
+            shown(from)
+        ),
+        None => format!(
+            "The resource's present state does not allow a move to {to:?}. Nothing was forwarded; read the \
+             resource to see which moves are left."
+        ),
+    };
+    Refusal::new(RefusalKind::TransitionNotAllowed, detail)
+}
+
+/// An answer of the origin that means a conflict. What it says of it may be internal, and is not told.
+pub fn origin_conflict() -> Refusal {
+    Refusal::new(
+        RefusalKind::OriginConflict,
+        "The API behind this gateway answered this write with an error that means a conflict with what is there \
+         already, such as a value in use. Read what is there, and change the request before sending it again.",
     )
 }

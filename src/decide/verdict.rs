@@ -20,6 +20,14 @@ pub enum RefusalKind {
     Unsettled,
     /// A precondition field that cannot be read.
     MalformedPrecondition,
+    /// A PUT to what exists, where the route lets it only create.
+    AlreadyExists,
+    /// A value that has to be unique and is taken, or is being taken.
+    DuplicateValue,
+    /// A move of the resource's state that may not follow the present one.
+    TransitionNotAllowed,
+    /// The origin answered with a conflict that it told badly.
+    OriginConflict,
     /// A target that could mean another resource to the origin than to us.
     AmbiguousTarget,
     /// A body that a rule has to read is over the route's limit.
@@ -40,6 +48,8 @@ pub enum RefusalKind {
     OriginUnreachable,
     /// A read that the origin did not answer in time.
     OriginSilent,
+    /// A look at the origin that a rule needs failed, so nothing was forwarded.
+    LookFailed,
     /// Guarded writes are not judged yet.
     Starting,
     /// The ledger cannot take another write now.
@@ -52,12 +62,16 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// Every kind.
-    pub const ALL: [RefusalKind; 19] = [
+    pub const ALL: [RefusalKind; 24] = [
         RefusalKind::PreconditionRequired,
         RefusalKind::PreconditionFailed,
         RefusalKind::WriteInFlight,
         RefusalKind::Unsettled,
         RefusalKind::MalformedPrecondition,
+        RefusalKind::AlreadyExists,
+        RefusalKind::DuplicateValue,
+        RefusalKind::TransitionNotAllowed,
+        RefusalKind::OriginConflict,
         RefusalKind::AmbiguousTarget,
         RefusalKind::ContentTooLarge,
         RefusalKind::UnreadableContent,
@@ -68,6 +82,7 @@ impl RefusalKind {
         RefusalKind::OutcomeUnknownInTime,
         RefusalKind::OriginUnreachable,
         RefusalKind::OriginSilent,
+        RefusalKind::LookFailed,
         RefusalKind::Starting,
         RefusalKind::LedgerUnavailable,
         RefusalKind::Overloaded,
@@ -82,6 +97,10 @@ impl RefusalKind {
             RefusalKind::WriteInFlight => "write-in-flight",
             RefusalKind::Unsettled => "unsettled",
             RefusalKind::MalformedPrecondition => "malformed-precondition",
+            RefusalKind::AlreadyExists => "already-exists",
+            RefusalKind::DuplicateValue => "duplicate-value",
+            RefusalKind::TransitionNotAllowed => "transition-not-allowed",
+            RefusalKind::OriginConflict => "origin-conflict",
             RefusalKind::AmbiguousTarget => "ambiguous-target",
             RefusalKind::ContentTooLarge => "content-too-large",
             RefusalKind::UnreadableContent => "unreadable-content",
@@ -89,7 +108,9 @@ impl RefusalKind {
             RefusalKind::FieldsTooLarge => "fields-too-large",
             RefusalKind::RequestTimeout => "request-timeout",
             RefusalKind::OutcomeUnknown | RefusalKind::OutcomeUnknownInTime => "outcome-unknown",
-            RefusalKind::OriginUnreachable | RefusalKind::OriginSilent => "origin-unreachable",
+            RefusalKind::OriginUnreachable | RefusalKind::OriginSilent | RefusalKind::LookFailed => {
+                "origin-unreachable"
+            }
             RefusalKind::Starting => "starting",
             RefusalKind::LedgerUnavailable => "ledger-unavailable",
             RefusalKind::Overloaded => "overloaded",
@@ -102,7 +123,12 @@ impl RefusalKind {
         match self {
             RefusalKind::PreconditionRequired => mapping.precondition_required,
             RefusalKind::PreconditionFailed => mapping.precondition_failed,
-            RefusalKind::WriteInFlight | RefusalKind::Unsettled => StatusCode::CONFLICT,
+            RefusalKind::WriteInFlight
+            | RefusalKind::Unsettled
+            | RefusalKind::AlreadyExists
+            | RefusalKind::DuplicateValue
+            | RefusalKind::TransitionNotAllowed
+            | RefusalKind::OriginConflict => StatusCode::CONFLICT,
             RefusalKind::MalformedPrecondition
             | RefusalKind::AmbiguousTarget
             | RefusalKind::UnreadableContent => StatusCode::BAD_REQUEST,
@@ -112,15 +138,16 @@ impl RefusalKind {
             RefusalKind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             RefusalKind::OutcomeUnknown | RefusalKind::OriginUnreachable => StatusCode::BAD_GATEWAY,
             RefusalKind::OutcomeUnknownInTime | RefusalKind::OriginSilent => StatusCode::GATEWAY_TIMEOUT,
-            RefusalKind::Starting | RefusalKind::LedgerUnavailable | RefusalKind::Overloaded => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            RefusalKind::LookFailed
+            | RefusalKind::Starting
+            | RefusalKind::LedgerUnavailable
+            | RefusalKind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             RefusalKind::NoRoute => StatusCode::NOT_FOUND,
         }
     }
 
-    /// Whether it is told before anything was forwarded, so that observe mode can let the request
-    /// through instead.
+    /// Whether it is because of the resource's state or of how the request asks for it: told before anything was
+    /// forwarded, so that observe mode can let the request through instead, or found by the origin itself.
     pub fn is_conflict(self) -> bool {
         match self {
             RefusalKind::PreconditionRequired
@@ -128,6 +155,10 @@ impl RefusalKind {
             | RefusalKind::WriteInFlight
             | RefusalKind::Unsettled
             | RefusalKind::MalformedPrecondition
+            | RefusalKind::AlreadyExists
+            | RefusalKind::DuplicateValue
+            | RefusalKind::TransitionNotAllowed
+            | RefusalKind::OriginConflict
             | RefusalKind::AmbiguousTarget
             | RefusalKind::ContentTooLarge
             | RefusalKind::UnreadableContent => true,
@@ -138,6 +169,7 @@ impl RefusalKind {
             | RefusalKind::OutcomeUnknownInTime
             | RefusalKind::OriginUnreachable
             | RefusalKind::OriginSilent
+            | RefusalKind::LookFailed
             | RefusalKind::Starting
             | RefusalKind::LedgerUnavailable
             | RefusalKind::Overloaded
@@ -181,6 +213,10 @@ mod tests {
             ("write-in-flight", 409),
             ("unsettled", 409),
             ("malformed-precondition", 400),
+            ("already-exists", 409),
+            ("duplicate-value", 409),
+            ("transition-not-allowed", 409),
+            ("origin-conflict", 409),
             ("ambiguous-target", 400),
             ("content-too-large", 413),
             ("unreadable-content", 400),
@@ -191,6 +227,7 @@ mod tests {
             ("outcome-unknown", 504),
             ("origin-unreachable", 502),
             ("origin-unreachable", 504),
+            ("origin-unreachable", 503),
             ("starting", 503),
             ("ledger-unavailable", 503),
             ("overloaded", 503),

@@ -1,5 +1,6 @@
 //! What a rule reads in a body: a member of a JSON document, or a field of a form.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -82,6 +83,15 @@ impl<'b> Content<'b> {
         read.as_ref().map_err(|why| Unreadable::Json(why.clone()))
     }
 
+    /// It as text; bytes that are no UTF-8 stand as replacement characters.
+    ///
+    /// # Errors
+    /// If it is coded.
+    pub fn text(&self) -> Result<Cow<'b, str>, Unreadable> {
+        self.plain()?;
+        Ok(String::from_utf8_lossy(self.bytes))
+    }
+
     /// The value at a place, as text. `None`: there is no body, no such member, or null.
     ///
     /// # Errors
@@ -111,7 +121,7 @@ impl<'b> Content<'b> {
         }
         let mut values = query::values(text, name);
         match (values.next(), values.next()) {
-            (found, None) => Ok(found.map(std::borrow::Cow::into_owned)),
+            (found, None) => Ok(found.map(Cow::into_owned)),
             (_, Some(_)) => Err(Unreadable::Repeated(name.to_owned())),
         }
     }

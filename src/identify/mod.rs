@@ -6,6 +6,7 @@
 
 pub mod content;
 pub mod fold;
+pub mod look;
 pub mod name_range;
 pub mod other_readings;
 pub mod plain_path;

@@ -172,6 +172,16 @@ impl MemoryLedger {
         self.hash(&[b"h", one, other]).0
     }
 
+    /// The slot of a value that no two records of an upstream may share. It is occupied by writes with that value.
+    pub fn value_key(&self, upstream: &str, scope: &str, value: &str) -> ResourceKey {
+        self.hash(&[b"unique", upstream.as_bytes(), scope.as_bytes(), value.as_bytes()])
+    }
+
+    /// R13: whether reads may still show what was there before the last write to this slot.
+    pub fn may_lag(&self, key: ResourceKey) -> bool {
+        self.shards.lock_of(key).lagging(key, self.now()).is_some()
+    }
+
     /// A client's identity, hashed, for logs.
     pub fn client_id(&self, identity: &[u8]) -> u64 {
         self.hash(&[b"c", identity]).0

@@ -6,8 +6,10 @@ use http::request::Parts;
 
 use super::ask::{Ask, Named};
 use super::changes;
+use super::rules::Rules;
 use super::unjudged::Unjudged;
-use crate::decide::claim::{Claim, Patience, claim};
+use crate::decide::claim::{Claim, HoldMode, Patience, claim};
+use crate::decide::create;
 use crate::decide::outcome::WriteOutcome;
 use crate::decide::policy::{Mode, Overlap};
 use crate::decide::say;
@@ -28,6 +30,8 @@ pub struct Admitted {
     pub permit: Result<WritePermit, Unjudged>,
     /// What it claims.
     pub claim: Claim,
+    /// What else it is held to.
+    pub rules: Rules,
     /// How long it waited for other writes.
     pub waited: Duration,
 }
@@ -71,7 +75,8 @@ pub async fn admit(
     };
     let turn = in_force(&id);
     let named = ask.named_to_write(id);
-    let claim = match stated_claim(ask, &named, effect, parts) {
+    let mut rules = Rules::of_methods(ask, parts, content);
+    let mut claim = match stated_claim(ask, &named, effect, parts, &rules) {
         Ok(claim) => claim,
         Err(refusal) if observe => {
             ask.note_conflict(&parts.headers, Some(&named), &refusal);
@@ -81,11 +86,18 @@ pub async fn admit(
     };
     turn?;
     note_tag_ages(ask, &named, &claim);
-    let others = match changes::others(ask, parts, content, in_force) {
+    let mut others = match changes::others(ask, parts, content, in_force) {
         Ok(others) => others,
         Err(refusal) if ask.lets_by(&parts.headers, Some(&named), &refusal) => Vec::new(),
         Err(refusal) => return Err(refusal),
     };
+    rules.read(ask, parts, content, &named)?;
+    others.extend(rules.places());
+    if rules.moving.is_some() {
+        // Or two moves of one state could slip in beside each other.
+        claim.hold = HoldMode::Exclusive;
+    }
+    let refused_by = |reason| rules.met(ask.policy(), &reason).unwrap_or_else(|| refusal_of(reason));
     let write = BeginWrite {
         target: Place { key: named.key, mode: claim.hold },
         whole: changes::whole_place(ask, claim.hold),
@@ -103,7 +115,7 @@ pub async fn admit(
     let permit = match begun {
         Ok(Begun { permit, observed }) => {
             if let Some(reason) = observed {
-                ask.note_conflict(&parts.headers, Some(&named), &refusal_of(reason));
+                ask.note_conflict(&parts.headers, Some(&named), &refused_by(reason));
             }
             Ok(counted(ask, permit, under_way))
         }
@@ -117,13 +129,22 @@ pub async fn admit(
         // Not even to observe: the next process would not know that it has to wait for this write (R11).
         Err(NotBegun::Closed) => return Err(refusal_of(NotBegun::Closed)),
         Err(_) if observe => Err(Unjudged::new(ask, under_way)),
-        Err(reason) => return Err(refusal_of(reason)),
+        Err(reason) => return Err(refused_by(reason)),
     };
-    Ok((named, Admitted { permit, claim, waited }))
+    Ok((named, Admitted { permit, claim, rules, waited }))
 }
 
-fn stated_claim(ask: &Ask, named: &Named, effect: Effect, parts: &Parts) -> Result<Claim, Refusal> {
-    let stated = Preconditions::read(&parts.headers).map_err(|malformed| say::malformed(&malformed))?;
+fn stated_claim(
+    ask: &Ask,
+    named: &Named,
+    effect: Effect,
+    parts: &Parts,
+    rules: &Rules,
+) -> Result<Claim, Refusal> {
+    let mut stated = Preconditions::read(&parts.headers).map_err(|malformed| say::malformed(&malformed))?;
+    if rules.only_creates {
+        stated = create::stated(stated);
+    }
     claim(effect, &stated, ask.policy(), ask.gateway.ledger.incarnation(), named.key)
 }
 

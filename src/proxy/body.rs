@@ -1,5 +1,6 @@
 //! An answer's body on its way to the client: streamed, with limits on how long the origin may take.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -28,6 +29,10 @@ pub struct OriginBody {
     clock: Clock,
     broken: Option<BodyError>,
     tag_stays: bool,
+    /// What was read ahead, and is still to come.
+    ahead: VecDeque<Frame<Bytes>>,
+    /// What comes after that, if it broke while it was read ahead.
+    breaks_then: Option<BodyError>,
 }
 
 impl OriginBody {
@@ -41,6 +46,8 @@ impl OriginBody {
             clock: Clock::default(),
             broken: None,
             tag_stays: false,
+            ahead: VecDeque::new(),
+            breaks_then: None,
         };
         if body.incoming.is_end_stream() {
             body.put_back();
@@ -132,9 +139,67 @@ impl OriginBody {
         Ok(AnswerContent::Whole(bytes.freeze()))
     }
 
+    /// Reads ahead to its end, and gives what was read, which is all still to come to whoever reads it after
+    /// this: also where it breaks, or proves to be longer than `limit` bytes. Then there is nothing to give.
+    pub async fn read_ahead(&mut self, limit: usize) -> Option<Bytes> {
+        if self.size_hint().lower() > limit as u64 {
+            return None;
+        }
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = poll_fn(|cx| self.poll_origin(cx)).await {
+            match frame {
+                Ok(frame) => {
+                    if let Some(data) = frame.data_ref() {
+                        bytes.extend_from_slice(data);
+                    }
+                    self.ahead.push_back(frame);
+                }
+                Err(error) => {
+                    self.breaks_then = Some(error);
+                    return None;
+                }
+            }
+            if bytes.len() > limit {
+                return None;
+            }
+        }
+        Some(bytes.freeze())
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let next = match self.ahead.pop_front() {
+            Some(frame) => Some(Ok(frame)),
+            None => ready!(self.poll_origin(cx)),
+        };
+        Poll::Ready(next.map(|frame| frame.map(|frame| self.passed_on(frame))))
+    }
+
+    /// hyper hangs up on a broken body with all that it has not flushed yet, the head too, and flushes while it
+    /// waits: so the client learns the status, and then that the body broke.
+    fn breaks<T>(&mut self, error: BodyError, cx: &mut Context<'_>) -> Poll<T> {
+        self.broken = Some(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn passed_on(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        match frame.into_trailers() {
+            Ok(mut trailers) => {
+                if self.tag_stays {
+                    trailers.remove(header::ETAG);
+                }
+                Frame::trailers(trailers)
+            }
+            Err(data) => data,
+        }
+    }
+
+    fn poll_origin(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(error)));
+        }
+        if let Some(error) = self.breaks_then.take() {
+            return self.breaks(error, cx);
         }
         let incoming = Pin::new(&mut self.incoming);
         let next = match &mut self.lease {
@@ -149,28 +214,13 @@ impl OriginBody {
                 if frame.is_trailers() || self.incoming.is_end_stream() {
                     self.put_back();
                 }
-                let frame = match frame.into_trailers() {
-                    Ok(mut trailers) => {
-                        if self.tag_stays {
-                            trailers.remove(header::ETAG);
-                        }
-                        Frame::trailers(trailers)
-                    }
-                    Err(data) => data,
-                };
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(None) => {
                 self.put_back();
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Err(error))) => {
-                // hyper hangs up on a broken body with all that it has not flushed yet, the head too, and
-                // flushes while it waits: so the client learns the status, and then that the body broke.
-                self.broken = Some(error.into());
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
+            Poll::Ready(Some(Err(error))) => self.breaks(error.into(), cx),
             Poll::Pending => {
                 let limit = ready!(self.clock.poll_out(&self.patience, cx));
                 Poll::Ready(Some(Err(format!("the origin took too long: {}", limit.key()).into())))
@@ -191,11 +241,15 @@ impl Body for OriginBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.ahead.is_empty() && self.breaks_then.is_none() && self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        let ahead: usize = self.ahead.iter().filter_map(Frame::data_ref).map(Bytes::len).sum();
+        match self.incoming.size_hint().exact() {
+            Some(rest) => SizeHint::with_exact(rest + ahead as u64),
+            None => SizeHint::new(),
+        }
     }
 }
 

@@ -9,8 +9,10 @@
 //! | for a place among the writes in flight | none: there is one, or the write is refused |
 //! | the look at the origin (`If-Match: *` and the like): HEAD, and GET after a HEAD that failed | each an exchange without a body: see [`exchange`]; once more where a connection proves to be dead |
 //! | what is left of a look's answer | nobody waits for it; it is dropped after `body_idle_timeout` |
+//! | the looks of `unique` and `transitions`, one after the other | `response_timeout` for each |
 //! | the write itself | an exchange: `connect_timeout` for each of its steps, `upload_timeout`, `response_timeout` |
 //! | the rest of a body that was answered early | the same `upload_timeout`, from when the body began to be sent |
+//! | an answer's body that a `translate` rule reads | `body_idle_timeout` for each piece |
 //! | the read-back of `etag_on_put = "verified"`, its body too | `response_timeout` |
 //! | the settlement | none: it takes a lock and no more |
 //!
@@ -36,6 +38,8 @@ use super::pass::{log_no_answer, onward, to_answer, unanswered};
 use super::probe;
 use super::refuse::refuse;
 use super::representation::variant;
+use super::translate;
+use super::under_permit;
 use super::unjudged::Unjudged;
 use super::verify::Sent;
 use crate::decide::claim::{Claim, judge_shown};
@@ -90,21 +94,12 @@ async fn carry(
     mut body: OutgoingBody,
     admitted: Admitted,
 ) -> Carried {
-    let Admitted { permit, claim, .. } = admitted;
-    if claim.probe.is_needed() {
-        let shown = show(&ask, &named, &parts, effect, &claim).await;
-        match shown {
-            Ok(()) => {}
-            Err(refusal) if ask.policy().mode == Mode::Observe && refusal.kind.is_conflict() => {
-                ask.note_conflict(&parts.headers, Some(&named), &refusal);
-            }
-            Err(refusal) => {
-                give_up(permit).await;
-                let outcome = if refusal.kind.is_conflict() { "refused" } else { "unreachable" };
-                let answered = (ask.refuse(&parts.headers, Some(&named), &refusal), outcome);
-                return Carried { answered, outcome: None };
-            }
-        }
+    let Admitted { permit, claim, rules, .. } = admitted;
+    if let Err(refusal) = under_permit::check(&ask, &named, &parts, effect, &claim, &rules).await {
+        give_up(permit).await;
+        let outcome = if refusal.kind.is_conflict() { "refused" } else { "unreachable" };
+        let answered = (ask.refuse(&parts.headers, Some(&named), &refusal), outcome);
+        return Carried { answered, outcome: None };
     }
     let verified = ask.policy().etag_on_put == EtagOnPut::Verified && ask.method == Method::PUT;
     let sent = Sent::of(&ask, &parts, &body, verified);
@@ -140,7 +135,13 @@ fn unheard(gateway: &Gateway, end: WriteEnd, names_a_state: bool) -> Refusal {
 }
 
 /// Asks the origin what the preconditions want to know, under the permit, and judges it.
-async fn show(ask: &Ask, named: &Named, parts: &Parts, effect: Effect, claim: &Claim) -> Result<(), Refusal> {
+pub(super) async fn show(
+    ask: &Ask,
+    named: &Named,
+    parts: &Parts,
+    effect: Effect,
+    claim: &Claim,
+) -> Result<(), Refusal> {
     let look = probe::look(ask, parts).await.map_err(|no_answer| {
         log_no_answer(ask, &no_answer);
         unanswered(no_answer.end, true)
@@ -160,7 +161,7 @@ async fn settle_answered(
     ask: &Ask,
     named: &Named,
     parts: &Parts,
-    answer: Response<OriginBody>,
+    mut answer: Response<OriginBody>,
     permit: Result<WritePermit, Unjudged>,
     claim: &Claim,
     sent: &Sent,
@@ -174,7 +175,12 @@ async fn settle_answered(
             ended = outcome(WriteEnd::RequestIncomplete, ask.policy());
         }
     }
-    let describes_content = answers_with_tag(ask, status, claim)
+    let conflict = translate::conflict(ask, &mut answer).await;
+    if conflict.is_some_and(|rule| rule.not_applied) {
+        ended = WriteOutcome::NotApplied;
+    }
+    let describes_content = conflict.is_none()
+        && answers_with_tag(ask, status, claim)
         && match &sent.to_verify {
             // Still under the permit, so that nothing comes between the write and this look.
             Some(content) if ended == WriteOutcome::Applied => probe::reads_back(ask, parts, content).await,
@@ -191,6 +197,15 @@ async fn settle_answered(
         Some(Settlement::Applied { version: Some(version) }) if describes_content => Some(version),
         Some(Settlement::Applied { .. } | Settlement::NotApplied | Settlement::Unknown(_)) | None => None,
     };
+    if conflict.is_some() {
+        let refusal = say::origin_conflict();
+        if ask.policy().mode != Mode::Observe {
+            answer.into_body().discard();
+            let told = ask.refuse(&parts.headers, Some(named), &refusal);
+            return Carried { answered: (told, "answered"), outcome: Some(ended) };
+        }
+        ask.note_conflict(&parts.headers, Some(named), &refusal);
+    }
     let tag = tag.map(|version| tag_of(ask, named, parts, answer.headers(), version));
     let mut answer = to_answer(ask, answer, &[header::ETAG]);
     if let Some(tag) = tag

@@ -225,6 +225,11 @@ impl Told {
             RefusalKind::Unsettled => "unsettled",
             RefusalKind::MalformedPrecondition => "malformed",
             RefusalKind::AmbiguousTarget => "ambiguous",
+            RefusalKind::AlreadyExists => "already-exists",
+            RefusalKind::DuplicateValue => "duplicate-value",
+            RefusalKind::TransitionNotAllowed => "transition",
+            RefusalKind::OriginConflict => "origin-conflict",
+            RefusalKind::LookFailed => "look-failed",
             RefusalKind::ContentTooLarge => "too-large",
             RefusalKind::UnreadableContent => "unreadable",
             RefusalKind::OutcomeUnknown => "unknown",
@@ -467,6 +472,11 @@ fn every_row_of_the_truth_table_is_true() {
         RefusalKind::RequestTimeout,
         RefusalKind::Overloaded,
         RefusalKind::OriginSilent,
+        RefusalKind::AlreadyExists,
+        RefusalKind::DuplicateValue,
+        RefusalKind::TransitionNotAllowed,
+        RefusalKind::OriginConflict,
+        RefusalKind::LookFailed,
     ];
     for kind in RefusalKind::ALL {
         let reached = told.0.borrow().contains(&kind);

@@ -82,7 +82,64 @@ threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).st
 server.serve()
 "#;
 
+/// A Flask app such as there are many: customers in SQLite, whose e-mail is UNIQUE, and nobody thought of what
+/// happens then. A GET tells who has an e-mail.
+const FLASK: &str = r#"
+import os, sqlite3, sys, threading
+from flask import Flask, jsonify, request
+from werkzeug.serving import make_server
+import logging
+logging.disable(logging.CRITICAL)
+
+def connect():
+    db = sqlite3.connect(sys.argv[1], timeout=30)
+    db.row_factory = sqlite3.Row
+    return db
+
+with connect() as db:
+    db.execute("CREATE TABLE customers (id INTEGER PRIMARY KEY, email TEXT NOT NULL COLLATE NOCASE UNIQUE, name TEXT)")
+    db.execute("CREATE TABLE tried (email TEXT)")
+
+app = Flask(__name__)
+
+@app.get("/customers")
+def find():
+    with connect() as db:
+        rows = db.execute("SELECT * FROM customers WHERE ? IS NULL OR email = ?", [request.args.get("email")] * 2)
+        return jsonify([dict(row) for row in rows])
+
+@app.get("/tried")
+def tried():
+    with connect() as db:
+        return jsonify([row["email"] for row in db.execute("SELECT * FROM tried")])
+
+@app.post("/customers")
+def create():
+    asked = request.get_json()
+    with connect() as db:
+        db.execute("INSERT INTO tried VALUES (?)", [asked["email"]])
+    with connect() as db:
+        made = db.execute("INSERT INTO customers (email, name) VALUES (?, ?)", [asked["email"], asked.get("name")])
+        return jsonify(id=made.lastrowid), 201, {"Location": f"/customers/{made.lastrowid}"}
+
+@app.errorhandler(Exception)
+def failed(error):
+    return f"Internal Server Error: {type(error).__name__}: {error}", 500
+
+server = make_server("127.0.0.1", 0, app, threaded=True)
+print(server.port, flush=True)
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+server.serve_forever()
+"#;
+
 impl Foreign {
+    /// The Flask app with its database in this file, which is not there yet.
+    pub fn flask(&self, database: &Path) -> Program {
+        let mut python = Command::new(self.part("python/bin/python"));
+        python.arg("-c").arg(FLASK).arg(database);
+        start(python)
+    }
+
     /// json-server with this data.
     pub fn json_server(&self, data: &serde_json::Value) -> Program {
         let mut node = Command::new("node");

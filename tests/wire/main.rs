@@ -3,11 +3,13 @@
 // A test binary: helpers may fail loudly, as the tests themselves do.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
 
+mod creates;
 mod deliveries;
 mod fates;
 mod fidelity;
 mod foreign;
 mod foreign_findings;
+mod foreign_flask;
 mod foreign_json_server;
 mod foreign_litmus;
 mod foreign_spellings;
@@ -33,5 +35,8 @@ mod reuse;
 mod smoke;
 mod storm;
 mod targets;
+mod transitions;
+mod translate;
+mod unique_values;
 mod verify;
 mod writes;

@@ -25,12 +25,16 @@ struct Kind {
 }
 
 /// DESIGN section 6, and how each of its lines comes about.
-const KINDS: [Kind; 19] = [
+const KINDS: [Kind; 24] = [
     kind("precondition-required", 428, false, true, blind_write),
     kind("precondition-failed", 412, false, true, stale_write),
     kind("write-in-flight", 409, true, true, second_write),
     kind("unsettled", 409, true, true, write_after_unknown),
     kind("malformed-precondition", 400, false, true, unquoted_tag),
+    kind("already-exists", 409, false, true, second_creation),
+    kind("duplicate-value", 409, false, true, taken_value),
+    kind("transition-not-allowed", 409, false, true, forbidden_move),
+    kind("origin-conflict", 409, false, true, told_badly),
     kind("ambiguous-target", 400, false, true, encoded_slash),
     kind("content-too-large", 413, false, true, long_form),
     kind("unreadable-content", 400, false, true, broken_json),
@@ -41,6 +45,7 @@ const KINDS: [Kind; 19] = [
     kind("outcome-unknown", 504, true, false, silent_write),
     kind("origin-unreachable", 502, false, false, nobody_there),
     kind("origin-unreachable", 504, false, false, silent_read),
+    kind("origin-unreachable", 503, true, false, useless_look),
     kind("starting", 503, true, false, write_at_start),
     kind("ledger-unavailable", 503, true, false, full_ledger),
     kind("overloaded", 503, true, false, one_too_many),
@@ -99,6 +104,45 @@ fn write_after_unknown() -> Provoked {
 
 fn unquoted_tag() -> Provoked {
     on(items(), |_, proxy| proxy.put("/items/1", "abc", "x"))
+}
+
+fn second_creation() -> Provoked {
+    on(items_with("create = \"only\""), |_, proxy| proxy.ask(&request("PUT", "/items/1").body("x")))
+}
+
+fn with_unique() -> (Origin, Proxy) {
+    items_with("[[routes.unique]]\nfield = \"/name\"\nlookup = \"/names?name={value}\"")
+}
+
+fn taken_value() -> Provoked {
+    on(with_unique(), |origin, proxy| {
+        origin.store("/names", "[]");
+        proxy.ask(&request("POST", "/items/1").body("{\"name\":\"x\"}"))
+    })
+}
+
+fn useless_look() -> Provoked {
+    on(with_unique(), |origin, proxy| {
+        origin.answer_always("GET", "/names", crate::harness::empty("500 Internal Server Error", &[]));
+        proxy.ask(&request("POST", "/items/1").body("{\"name\":\"x\"}"))
+    })
+}
+
+fn forbidden_move() -> Provoked {
+    let rule = "[routes.transitions]\nfield = \"/state\"\nto = { fixed = \"cancelled\" }\n\
+                allowed = { new = [\"cancelled\"] }";
+    on(items_with(rule), |origin, proxy| {
+        origin.store("/items/1", "{\"state\":\"shipped\"}");
+        proxy.ask(&request("POST", "/items/1").body("x"))
+    })
+}
+
+fn told_badly() -> Provoked {
+    on(items_with("[[routes.translate]]\nstatus = [500]\npattern = \"duplicate key\""), |origin, proxy| {
+        let error = crate::harness::with_body("500 Internal Server Error", "text/plain", "duplicate key");
+        origin.answer_always("POST", "/items/1", error);
+        proxy.ask(&request("POST", "/items/1").body("x"))
+    })
 }
 
 fn encoded_slash() -> Provoked {

@@ -2,9 +2,10 @@
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::{Asked, Told};
+use super::{Asked, Told, rules};
 use crate::config::checked::Route;
 use crate::decide::claim::{Claim, HoldMode, claim};
+use crate::decide::create;
 use crate::decide::policy::{Mode, Overlap, RoutePolicy, Unconditional, VerifyUnknown, WeakIfMatch};
 use crate::decide::say;
 use crate::decide::verdict::RefusalKind;
@@ -15,7 +16,7 @@ use crate::request::version_tag::{Incarnation, ResourceKey, VersionTag};
 
 /// Tells the preconditions and the decision.
 pub(super) fn tell(told: &mut Told, route: &Route, effect: Effect, asked: &Asked) {
-    let stated = match Preconditions::read(&asked.fields) {
+    let mut stated = match Preconditions::read(&asked.fields) {
         Ok(stated) => stated,
         Err(malformed) => {
             told.line("precondition", format!("{} cannot be read", malformed.field));
@@ -25,6 +26,9 @@ pub(super) fn tell(told: &mut Told, route: &Route, effect: Effect, asked: &Asked
     };
     tell_stated(told, &stated, &route.policy);
     tell_ignored(told, &stated, &asked.fields);
+    if effect.writes() && rules::only_creates(&route.policy, asked) {
+        stated = create::stated(stated);
+    }
     match effect {
         Effect::Read => tell_read(told, &stated),
         Effect::Neither | Effect::Write | Effect::GuardedWrite => tell_write(told, route, effect, &stated),
