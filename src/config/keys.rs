@@ -23,13 +23,15 @@ pub enum Section {
     Routes,
     /// `[routes.principal]`
     Principal,
+    /// `[routes.precondition_from]`
+    PreconditionFrom,
     /// `[routes.fold]`
     Fold,
 }
 
 impl Section {
     /// Every section.
-    pub const ALL: [Section; 8] = [
+    pub const ALL: [Section; 9] = [
         Section::Root,
         Section::Server,
         Section::Limits,
@@ -37,6 +39,7 @@ impl Section {
         Section::Upstreams,
         Section::Routes,
         Section::Principal,
+        Section::PreconditionFrom,
         Section::Fold,
     ];
 }
@@ -52,6 +55,7 @@ impl fmt::Display for Section {
             Section::Upstreams => "[upstreams.NAME]",
             Section::Routes => "[[routes]]",
             Section::Principal => "[routes.principal]",
+            Section::PreconditionFrom => "[routes.precondition_from]",
             Section::Fold => "[routes.fold]",
         })
     }
@@ -144,6 +148,12 @@ pub enum Kind {
     Field,
     /// A cookie's name.
     Cookie,
+    /// The name of a parameter of the query, or of a form's field.
+    Parameter,
+    /// A JSON pointer.
+    Pointer,
+    /// A list of those.
+    Pointers,
     /// A status.
     Status {
         /// The least.
@@ -191,7 +201,7 @@ const fn count(min: u64, max: u64) -> Kind {
 }
 
 use Absent::{Default as Is, Means, Mistake};
-use Section::{Fold, Ledger, Limits, Principal, Root, Routes, Server, Upstreams};
+use Section::{Fold, Ledger, Limits, PreconditionFrom, Principal, Root, Routes, Server, Upstreams};
 
 const KIB: u64 = 1024;
 const GIB: u64 = 1024 * 1024 * 1024;
@@ -245,7 +255,11 @@ static KEYS: &[KeyDoc] = &[
     key(Routes, "upstream", Kind::Upstream, Mistake, "where its requests go"),
     key(Routes, "resource", Kind::Template, Means("the canonical path"), "the name of what a write changes, like \"order:{id}\", \"order:{query.id}\" or, from the body, \"order:{body./order/id}\" or \"order:{form.id}\""),
     key(Routes, "mode", choice(&["enforce", "observe", "off"]), Is(r#""enforce""#), "refuse conflicts; or let through and count what would be refused; or leave the route alone"),
-    key(Routes, "validator", Kind::Choice { names: &["version"], later: &["content", "origin"] }, Is(r#""version""#), "what an entity-tag stands for"),
+    key(Routes, "validator", choice(&["version", "content", "origin"]), Is(r#""version""#), "what an entity-tag stands for: a version that the ledger keeps; a digest of the content; what the origin says of its own"),
+    key(Routes, "ignore", Kind::Pointers, Is("[]"), "members of a JSON document that a digest leaves out, like [\"/served_at\"]; only with validator = \"content\""),
+    key(Routes, "version_field", Kind::Pointer, Means("the origin's ETag, else its Last-Modified"), "the field of a JSON document that tells its version, like \"/version\"; only with validator = \"origin\""),
+    key(Routes, "origin_enforces", Kind::Flag, Is("false"), "whether the origin itself compares If-Match, so that it is passed on; only with validator = \"origin\""),
+    key(Routes, "precondition_from", Kind::Table(PreconditionFrom), Means("If-Match alone"), "where a client that sends no If-Match puts the version it saw: { query = \"rev\" }, { body = \"/_rev\" }, { form = \"version\" } or { header = \"X-Version\" }"),
     key(Routes, "unconditional", Kind::Choice { names: &["require", "overlap", "allow"], later: &["infer"] }, Is(r#""require""#), "a guarded write without a precondition: 428; or refused only beside another write; or let through"),
     key(Routes, "overlap", choice(&["refuse", "wait"]), Is(r#""refuse""#), "a write that meets another one to the same resource: 409, or wait and be judged again"),
     key(Routes, "wait_timeout", TIMEOUT, Is(r#""5s""#), "the longest that a write waits; only with overlap = \"wait\""),
@@ -271,6 +285,11 @@ static KEYS: &[KeyDoc] = &[
 
     key(Principal, "header", Kind::Field, Means("no field"), "the field whose value tells clients apart"),
     key(Principal, "cookie", Kind::Cookie, Means("no cookie"), "the cookie whose value tells clients apart"),
+
+    key(PreconditionFrom, "query", Kind::Parameter, Means("no parameter"), "the parameter of the query that holds it"),
+    key(PreconditionFrom, "body", Kind::Pointer, Means("no member"), "the member of a JSON body that holds it"),
+    key(PreconditionFrom, "form", Kind::Parameter, Means("no field of a form"), "the field of a form that holds it"),
+    key(PreconditionFrom, "header", Kind::Field, Means("no field"), "the field that holds it"),
 
     key(Fold, "dot_segments", Kind::Flag, Is("true"), "/a/./b and /a/x/../b are /a/b"),
     key(Fold, "empty_segments", Kind::Flag, Is("true"), "//a///b is /a/b"),

@@ -15,6 +15,7 @@ mod route;
 mod syntax;
 mod template;
 mod upstream;
+mod validator;
 mod values;
 mod words;
 

@@ -8,6 +8,7 @@ use http::{Method, StatusCode};
 use super::keys::Section;
 use super::reader::{Empty, Table, Value};
 use super::template::template;
+use super::validator::{precondition_from, validator};
 use super::values::{Mistake, cookie_name, field_name, method, quote, whole_value};
 use crate::decide::policy::{
     AlsoChanges, EtagOnPut, Mode, OnUnreadable, Overlap, ParameterPattern, Principal, Reveal, RoutePolicy,
@@ -32,7 +33,8 @@ pub(super) fn policy(
     let mode = table.read("mode", |value| {
         value.choice(&[("enforce", Mode::Enforce), ("observe", Mode::Observe), ("off", Mode::Off)])
     });
-    let validator = table.read("validator", |value| value.choice(&[("version", ())]));
+    let validator = validator(table);
+    let precondition_from = table.read_if_given("precondition_from", precondition_from);
     let unconditional = table.read("unconditional", without_precondition);
     // For `unconditional = "infer"` alone, which this version has not; a mistake in it is told all the same.
     let when_unknown = table.read("when_unknown", without_precondition);
@@ -52,7 +54,6 @@ pub(super) fn policy(
     let unreadable = table.read("unreadable", |value| {
         value.choice(&[("refuse", OnUnreadable::Refuse), ("forward", OnUnreadable::Forward)])
     });
-    validator?;
     when_unknown?;
     let (not_applied, maybe_applied) = outcomes?;
     Some(RoutePolicy {
@@ -79,6 +80,8 @@ pub(super) fn policy(
         verify_unknown: if verify_unknown? { VerifyUnknown::AfterSettle } else { VerifyUnknown::No },
         principal: principal?,
         unreadable: unreadable?,
+        validator: validator?,
+        precondition_from: precondition_from?,
     })
 }
 

@@ -24,6 +24,7 @@ pub(super) struct RouteDraft<'t> {
     pub(super) checked: Option<CheckedRoute>,
     name: Option<(Arc<str>, Value<'t>)>,
     path: Option<Value<'t>>,
+    validator: Option<Value<'t>>,
 }
 
 /// A route without its upstream.
@@ -77,7 +78,21 @@ pub(super) fn routes<'t>(
             value.tell::<()>(Mistake::found(found).expected("a name of its own"));
         }
     }
+    tell_late_looks(&drafts);
     Some(drafts)
+}
+
+/// A look at an origin whose reads lag behind its writes shows a state that is over (rule K1).
+fn tell_late_looks(drafts: &[RouteDraft<'_>]) {
+    let policies = || drafts.iter().filter_map(|draft| Some((draft, &draft.checked.as_ref()?.policy)));
+    for (draft, policy) in policies().filter(|(_, policy)| policy.validator.is_shown()) {
+        let lags =
+            |(_, other): &(_, &RoutePolicy)| other.upstream == policy.upstream && !other.read_lag.is_zero();
+        if let (Some((late, _)), Some(value)) = (policies().find(lags), &draft.validator) {
+            let found = format!("what this upstream shows may be late: {} has a read_lag", late.key);
+            value.tell::<()>(Mistake::found(found).expected("validator = \"version\", or no read_lag"));
+        }
+    }
 }
 
 fn one<'t>(table: &Table<'t>, upstreams: Option<&Upstreams<'_>>) -> RouteDraft<'t> {
@@ -104,6 +119,7 @@ fn one<'t>(table: &Table<'t>, upstreams: Option<&Upstreams<'_>>) -> RouteDraft<'
         checked,
         name: name.zip(table.given("name")),
         path: table.given("path"),
+        validator: table.given("validator"),
     }
 }
 

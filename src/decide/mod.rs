@@ -3,10 +3,14 @@
 
 pub mod aim;
 pub mod claim;
+pub mod digest;
 pub mod naming;
 pub mod outcome;
 pub mod policy;
+pub mod precondition_from;
 pub mod read;
 pub mod say;
+pub mod shown_read;
 pub mod took_effect;
+pub mod validator;
 pub mod verdict;

@@ -61,6 +61,8 @@ impl Naming {
             not_applied,
             maybe_applied,
             unreadable,
+            validator,
+            precondition_from,
             // How it is called, waited for and told bears on no resource; `read_lag` is the upstream's.
             name: _,
             overlap: _,
@@ -83,7 +85,8 @@ impl Naming {
         let params: Vec<_> = params.iter().map(|held| (held.segment, held.pattern.as_str())).collect();
         let facts = format!(
             "{hosts:?} {mode:?} {resource:?} {fold:?} {params:?} {methods:?} {unconditional:?} {also_changes:?} \
-             {etag_on_put:?} {weak_if_match:?} {not_applied:?} {maybe_applied:?} {unreadable:?}"
+             {etag_on_put:?} {weak_if_match:?} {not_applied:?} {maybe_applied:?} {unreadable:?} \
+             {validator:?} {precondition_from:?}"
         );
         let upstream = upstream.to_string();
         self.routes.push(RouteNaming { upstream, paths: path.shape(), names, facts });

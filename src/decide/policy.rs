@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::{HeaderName, StatusCode};
 use regex::Regex;
 
+use super::precondition_from::PreconditionFrom;
+use super::validator::Validator;
 use crate::identify::fold::Fold;
 use crate::identify::resource_id::NameTemplate;
 use crate::request::method::MethodPolicy;
@@ -183,6 +185,10 @@ pub struct RoutePolicy {
     pub principal: Option<Principal>,
     /// Bodies that a rule cannot read.
     pub unreadable: OnUnreadable,
+    /// What tags stand for.
+    pub validator: Validator,
+    /// Where else a precondition may come from.
+    pub precondition_from: Option<PreconditionFrom>,
 }
 
 impl RoutePolicy {
@@ -209,6 +215,8 @@ impl RoutePolicy {
             verify_unknown: VerifyUnknown::No,
             principal: None,
             unreadable: OnUnreadable::Refuse,
+            validator: Validator::Version,
+            precondition_from: None,
         }
     }
 
@@ -218,7 +226,8 @@ impl RoutePolicy {
             AlsoChanges::Listed(templates) => templates.iter().any(NameTemplate::reads_body),
             AlsoChanges::WholeUpstream => false,
         };
-        further || self.resource.reads_body()
+        let stated = matches!(self.precondition_from, Some(PreconditionFrom::Body(_)));
+        further || stated || self.resource.reads_body()
     }
 
     /// Whether ifmatch keeps versions for this route's resources.

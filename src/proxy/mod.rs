@@ -27,6 +27,8 @@ pub mod representation;
 pub mod request_body;
 pub mod request_line;
 pub mod serve;
+pub mod shown_read;
+pub mod shown_tag;
 pub mod slips_by;
 pub mod target;
 pub mod tunnel;

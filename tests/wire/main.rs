@@ -3,6 +3,7 @@
 // A test binary: helpers may fail loudly, as the tests themselves do.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
 
+mod content_tags;
 mod deliveries;
 mod fates;
 mod fidelity;
@@ -25,6 +26,8 @@ mod limits_time;
 mod metrics;
 mod names_in_bodies;
 mod observe;
+mod own_tags;
+mod precondition_from;
 mod reads;
 mod refusals;
 mod renaming;
