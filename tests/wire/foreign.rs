@@ -82,6 +82,25 @@ threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).st
 server.serve()
 "#;
 
+/// Radicale on cheroot, on a port that the system chooses. Every name and password is somebody.
+const RADICALE: &str = r#"
+import os, sys, threading
+from cheroot import wsgi
+from radicale import config
+from radicale.app import Application
+settings = config.load()
+settings.update({
+    "auth": {"type": "none"},
+    "storage": {"filesystem_folder": sys.argv[1]},
+    "logging": {"level": "warning"},
+}, "tests")
+server = wsgi.Server(("127.0.0.1", 0), Application(settings))
+server.prepare()
+print(server.bind_addr[1], flush=True)
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+server.serve()
+"#;
+
 impl Foreign {
     /// json-server with this data.
     pub fn json_server(&self, data: &serde_json::Value) -> Program {
@@ -99,6 +118,18 @@ impl Foreign {
         let mut python = Command::new(self.part("python/bin/python"));
         python.arg("-c").arg(WSGIDAV).arg(files);
         start(python)
+    }
+
+    /// Radicale with its calendars in a folder.
+    pub fn radicale(&self, calendars: &Path) -> Program {
+        let mut python = Command::new(self.part("sync/bin/python"));
+        python.arg("-c").arg(RADICALE).arg(calendars);
+        start(python)
+    }
+
+    /// vdirsyncer, to be given its arguments.
+    pub fn vdirsyncer(&self) -> Command {
+        Command::new(self.part("sync/bin/vdirsyncer"))
     }
 
     fn part(&self, name: &str) -> PathBuf {

@@ -8,6 +8,7 @@ mod deliveries;
 mod fates;
 mod fidelity;
 mod foreign;
+mod foreign_caldav;
 mod foreign_findings;
 mod foreign_json_server;
 mod foreign_litmus;
