@@ -31,7 +31,7 @@ fn table(section: Section) -> Value {
     if let (Value::Object(members), false) = (&mut table, required.is_empty()) {
         members.insert("required".to_owned(), json!(required));
     }
-    if let (Value::Object(members), Section::Principal) = (&mut table, section) {
+    if let (Value::Object(members), Section::Principal | Section::PreconditionFrom) = (&mut table, section) {
         members.insert("minProperties".to_owned(), json!(1));
         members.insert("maxProperties".to_owned(), json!(1));
     }
@@ -84,6 +84,9 @@ fn of_kind(kind: Kind) -> Value {
         Kind::Pattern => text("^/"),
         Kind::Upstream | Kind::Template => text("."),
         Kind::Templates => list(0, text(".")),
+        Kind::Parameter => text(r"^[^\s]+$"),
+        Kind::Pointer => text("^/"),
+        Kind::Pointers => list(0, text("^/")),
         Kind::Methods => list(1, text("^[^a-z ]+$")),
         Kind::Status { min, max } => status(min, max),
         Kind::Statuses { min, max } => list(0, status(min, max)),
@@ -95,7 +98,6 @@ fn of_kind(kind: Kind) -> Value {
             "additionalProperties": table(section),
         }),
         Kind::Tables(section) => json!({ "type": "array", "minItems": 1, "items": table(section) }),
-        Kind::Pointer => text("^/"),
         Kind::FormField => text("^[^ ]+$"),
         Kind::Steps => list(0, json!({ "enum": ["trim", "case", "nfc"] })),
         Kind::Text | Kind::Expression => text("."),

@@ -23,6 +23,8 @@ pub enum Section {
     Routes,
     /// `[routes.principal]`
     Principal,
+    /// `[routes.precondition_from]`
+    PreconditionFrom,
     /// `[routes.fold]`
     Fold,
     /// `[[routes.unique]]`
@@ -39,7 +41,7 @@ pub enum Section {
 
 impl Section {
     /// Every section.
-    pub const ALL: [Section; 13] = [
+    pub const ALL: [Section; 14] = [
         Section::Root,
         Section::Server,
         Section::Limits,
@@ -47,6 +49,7 @@ impl Section {
         Section::Upstreams,
         Section::Routes,
         Section::Principal,
+        Section::PreconditionFrom,
         Section::Fold,
         Section::Unique,
         Section::Taken,
@@ -67,6 +70,7 @@ impl fmt::Display for Section {
             Section::Upstreams => "[upstreams.NAME]",
             Section::Routes => "[[routes]]",
             Section::Principal => "[routes.principal]",
+            Section::PreconditionFrom => "[routes.precondition_from]",
             Section::Fold => "[routes.fold]",
             Section::Unique => "[[routes.unique]]",
             Section::Taken => "[routes.unique.taken]",
@@ -164,6 +168,12 @@ pub enum Kind {
     Field,
     /// A cookie's name.
     Cookie,
+    /// The name of a parameter of the query, or of a form's field.
+    Parameter,
+    /// A JSON pointer.
+    Pointer,
+    /// A list of those.
+    Pointers,
     /// A status.
     Status {
         /// The least.
@@ -186,8 +196,6 @@ pub enum Kind {
     Tables(Section),
     /// A regular expression for each parameter of the path.
     Patterns,
-    /// A JSON pointer.
-    Pointer,
     /// The name of a form field.
     FormField,
     /// A list of steps of normalisation.
@@ -226,8 +234,8 @@ const fn count(min: u64, max: u64) -> Kind {
 
 use Absent::{Default as Is, Means, Mistake};
 use Section::{
-    Fold, Ledger, Limits, MoveTo, Principal, Root, Routes, Server, Taken, Transitions, Translate, Unique,
-    Upstreams,
+    Fold, Ledger, Limits, MoveTo, PreconditionFrom, Principal, Root, Routes, Server, Taken, Transitions,
+    Translate, Unique, Upstreams,
 };
 
 const KIB: u64 = 1024;
@@ -282,7 +290,11 @@ static KEYS: &[KeyDoc] = &[
     key(Routes, "upstream", Kind::Upstream, Mistake, "where its requests go"),
     key(Routes, "resource", Kind::Template, Means("the canonical path"), "the name of what a write changes, like \"order:{id}\", \"order:{query.id}\" or, from the body, \"order:{body./order/id}\" or \"order:{form.id}\""),
     key(Routes, "mode", choice(&["enforce", "observe", "off"]), Is(r#""enforce""#), "refuse conflicts; or let through and count what would be refused; or leave the route alone"),
-    key(Routes, "validator", Kind::Choice { names: &["version"], later: &["content", "origin"] }, Is(r#""version""#), "what an entity-tag stands for"),
+    key(Routes, "validator", choice(&["version", "content", "origin"]), Is(r#""version""#), "what an entity-tag stands for: a version that the ledger keeps; a digest of the content; what the origin says of its own"),
+    key(Routes, "ignore", Kind::Pointers, Is("[]"), "members of a JSON document that a digest leaves out, like [\"/served_at\"]; only with validator = \"content\""),
+    key(Routes, "version_field", Kind::Pointer, Means("the origin's ETag, else its Last-Modified"), "the field of a JSON document that tells its version, like \"/version\"; only with validator = \"origin\""),
+    key(Routes, "origin_enforces", Kind::Flag, Is("false"), "whether the origin itself compares If-Match, so that it is passed on; only with validator = \"origin\""),
+    key(Routes, "precondition_from", Kind::Table(PreconditionFrom), Means("If-Match alone"), "where a client that sends no If-Match puts the version it saw: { query = \"rev\" }, { body = \"/_rev\" }, { form = \"version\" } or { header = \"X-Version\" }"),
     key(Routes, "unconditional", Kind::Choice { names: &["require", "overlap", "allow"], later: &["infer"] }, Is(r#""require""#), "a guarded write without a precondition: 428; or refused only beside another write; or let through"),
     key(Routes, "overlap", choice(&["refuse", "wait"]), Is(r#""refuse""#), "a write that meets another one to the same resource: 409, or wait and be judged again"),
     key(Routes, "wait_timeout", TIMEOUT, Is(r#""5s""#), "the longest that a write waits; only with overlap = \"wait\""),
@@ -312,6 +324,11 @@ static KEYS: &[KeyDoc] = &[
 
     key(Principal, "header", Kind::Field, Means("no field"), "the field whose value tells clients apart"),
     key(Principal, "cookie", Kind::Cookie, Means("no cookie"), "the cookie whose value tells clients apart"),
+
+    key(PreconditionFrom, "query", Kind::Parameter, Means("no parameter"), "the parameter of the query that holds it"),
+    key(PreconditionFrom, "body", Kind::Pointer, Means("no member"), "the member of a JSON body that holds it"),
+    key(PreconditionFrom, "form", Kind::Parameter, Means("no field of a form"), "the field of a form that holds it"),
+    key(PreconditionFrom, "header", Kind::Field, Means("no field"), "the field that holds it"),
 
     key(Fold, "dot_segments", Kind::Flag, Is("true"), "/a/./b and /a/x/../b are /a/b"),
     key(Fold, "empty_segments", Kind::Flag, Is("true"), "//a///b is /a/b"),

@@ -19,6 +19,7 @@ mod transitions;
 mod translate;
 mod unique;
 mod upstream;
+mod validator;
 mod values;
 mod words;
 

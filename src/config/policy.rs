@@ -11,6 +11,7 @@ use super::template::template;
 use super::transitions::transitions;
 use super::translate::translate;
 use super::unique::unique;
+use super::validator::{precondition_from, validator};
 use super::values::{Mistake, cookie_name, field_name, method, quote, whole_value};
 use crate::decide::policy::{
     AlsoChanges, Create, EtagOnPut, Mode, OnUnreadable, Overlap, ParameterPattern, Principal, Reveal,
@@ -35,7 +36,8 @@ pub(super) fn policy(
     let mode = table.read("mode", |value| {
         value.choice(&[("enforce", Mode::Enforce), ("observe", Mode::Observe), ("off", Mode::Off)])
     });
-    let validator = table.read("validator", |value| value.choice(&[("version", ())]));
+    let validator = validator(table);
+    let precondition_from = table.read_if_given("precondition_from", precondition_from);
     let unconditional = table.read("unconditional", without_precondition);
     // For `unconditional = "infer"` alone, which this version has not; a mistake in it is told all the same.
     let when_unknown = table.read("when_unknown", without_precondition);
@@ -60,7 +62,6 @@ pub(super) fn policy(
     let unique = table.read_if_given("unique", |value| unique(value, path, rule));
     let transitions = table.read_if_given("transitions", |value| transitions(value, path));
     let translate = table.read_if_given("translate", translate);
-    validator?;
     when_unknown?;
     let (not_applied, maybe_applied) = outcomes?;
     Some(RoutePolicy {
@@ -91,6 +92,8 @@ pub(super) fn policy(
         unique: unique?.unwrap_or_default(),
         transitions: transitions?,
         translate: translate?.unwrap_or_default(),
+        validator: validator?,
+        precondition_from: precondition_from?,
     })
 }
 

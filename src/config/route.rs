@@ -26,6 +26,7 @@ pub(super) struct RouteDraft<'t> {
     path: Option<Value<'t>>,
     /// Its values that have to be unique, for mistakes in them.
     pub(super) unique: Option<Value<'t>>,
+    validator: Option<Value<'t>>,
 }
 
 /// A route without its upstream.
@@ -79,7 +80,21 @@ pub(super) fn routes<'t>(
             value.tell::<()>(Mistake::found(found).expected("a name of its own"));
         }
     }
+    tell_late_looks(&drafts);
     Some(drafts)
+}
+
+/// A look at an origin whose reads lag behind its writes shows a state that is over (rule K1).
+fn tell_late_looks(drafts: &[RouteDraft<'_>]) {
+    let policies = || drafts.iter().filter_map(|draft| Some((draft, &draft.checked.as_ref()?.policy)));
+    for (draft, policy) in policies().filter(|(_, policy)| policy.validator.is_shown()) {
+        let lags =
+            |(_, other): &(_, &RoutePolicy)| other.upstream == policy.upstream && !other.read_lag.is_zero();
+        if let (Some((late, _)), Some(value)) = (policies().find(lags), &draft.validator) {
+            let found = format!("what this upstream shows may be late: {} has a read_lag", late.key);
+            value.tell::<()>(Mistake::found(found).expected("validator = \"version\", or no read_lag"));
+        }
+    }
 }
 
 fn one<'t>(table: &Table<'t>, upstreams: Option<&Upstreams<'_>>) -> RouteDraft<'t> {
@@ -107,6 +122,7 @@ fn one<'t>(table: &Table<'t>, upstreams: Option<&Upstreams<'_>>) -> RouteDraft<'
         name: name.zip(table.given("name")),
         path: table.given("path"),
         unique: table.given("unique"),
+        validator: table.given("validator"),
     }
 }
 

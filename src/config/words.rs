@@ -60,6 +60,8 @@ pub(super) fn expected(kind: Kind) -> String {
         Kind::Methods => "a list of methods, like [\"PUT\", \"DELETE\"]".to_owned(),
         Kind::Field => "a field name, like \"Authorization\"".to_owned(),
         Kind::Cookie => "a cookie name, like \"session\"".to_owned(),
+        Kind::Parameter => "the name of a parameter, like \"rev\"".to_owned(),
+        Kind::Pointers => "a list of JSON pointers, like [\"/served_at\"]".to_owned(),
         Kind::Status { min, max } => format!("a status from {min} to {max}"),
         Kind::Statuses { min, max } => format!("a list of statuses from {min} to {max}"),
         Kind::Table(Section::Principal) => {
@@ -68,6 +70,9 @@ pub(super) fn expected(kind: Kind) -> String {
         Kind::Table(Section::Taken) => "a table, like { status = 200, field = \"/0\" }".to_owned(),
         Kind::Table(Section::MoveTo) => {
             "{ body = \"/state\" }, { form = \"state\" } or { fixed = \"cancelled\" }".to_owned()
+        }
+        Kind::Table(Section::PreconditionFrom) => {
+            "one place, like { query = \"rev\" } or { body = \"/_rev\" }".to_owned()
         }
         Kind::Table(section) => format!("a table, written {section}"),
         Kind::Named(section) => format!("at least one table, written {section}"),
@@ -92,6 +97,7 @@ pub(super) fn expected_element(kind: Kind) -> String {
         Kind::Templates => "a name, like \"order:{id}\" or \"order:{query.id}\"".to_owned(),
         Kind::Methods => "a method, like \"PUT\"".to_owned(),
         Kind::Statuses { min, max } => format!("a status from {min} to {max}"),
+        Kind::Pointers => "a JSON pointer, like \"/served_at\"".to_owned(),
         Kind::Named(section) | Kind::Tables(section) => format!("a table, written {section}"),
         Kind::Patterns => "a regular expression in quotes, like \"[1-9][0-9]*\"".to_owned(),
         Kind::Steps => one_of(["trim", "case", "nfc"]),
@@ -110,8 +116,9 @@ pub(super) fn expected_element(kind: Kind) -> String {
         | Kind::Template
         | Kind::Field
         | Kind::Cookie
-        | Kind::Status { .. }
+        | Kind::Parameter
         | Kind::Pointer
+        | Kind::Status { .. }
         | Kind::FormField
         | Kind::Text
         | Kind::LookUp

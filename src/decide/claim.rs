@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::policy::{RoutePolicy, Unconditional, WeakIfMatch};
 use super::say;
+use super::validator::{Validator, is_same, satisfies};
 use super::verdict::Refusal;
 use crate::request::entity_tag::{EntityTag, TagCondition};
 use crate::request::method::Effect;
@@ -51,8 +52,42 @@ impl VersionCondition {
     }
 }
 
+/// What must be true of the tag that the origin shows, where that is what tags stand for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TagsWanted {
+    /// It must be one of these.
+    pub any_of: Option<Vec<EntityTag>>,
+    /// It must be none of these.
+    pub none_of: Vec<EntityTag>,
+}
+
+impl TagsWanted {
+    /// Whether the origin has to show a tag.
+    pub fn is_some(&self) -> bool {
+        self.any_of.is_some() || !self.none_of.is_empty()
+    }
+
+    fn judge(&self, shown: &Shown, weak: WeakIfMatch) -> Result<(), Refusal> {
+        let tag = shown.tag.as_ref();
+        if let Some(stated) = &self.any_of
+            && !tag.is_some_and(|shown| stated.iter().any(|stated| satisfies(stated, shown, weak)))
+        {
+            return Err(if shown.exists.is_none() { say::not_shown() } else { say::stale() });
+        }
+        let is_named = |shown| self.none_of.iter().any(|stated| is_same(stated, shown, weak));
+        match tag {
+            _ if self.none_of.is_empty() => Ok(()),
+            Some(shown) if is_named(shown) => Err(say::still_matches()),
+            Some(_) => Ok(()),
+            None if shown.exists == Some(false) => Ok(()),
+            // It may be one of them.
+            None => Err(say::not_shown()),
+        }
+    }
+}
+
 /// What must be asked of the origin, under the permit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probe {
     /// `If-Match: *`
     pub must_exist: bool,
@@ -60,12 +95,14 @@ pub struct Probe {
     pub must_not_exist: bool,
     /// `If-Unmodified-Since`
     pub unmodified_since: Option<SystemTime>,
+    /// Lists of tags, where they stand for what the origin shows (rule K1).
+    pub tags: TagsWanted,
 }
 
 impl Probe {
     /// Whether the origin has to be asked at all.
     pub fn is_needed(&self) -> bool {
-        self.must_exist || self.must_not_exist || self.unmodified_since.is_some()
+        self.must_exist || self.must_not_exist || self.unmodified_since.is_some() || self.tags.is_some()
     }
 }
 
@@ -94,13 +131,15 @@ pub struct Claim {
     pub is_override: bool,
     /// Whether a date is all that it states: one that has to be ignored leaves nothing.
     pub states_only_a_date: bool,
+    /// Whether it lists tags in `If-Match`, whoever compares them.
+    pub lists_tags: bool,
 }
 
 impl Claim {
     /// Whether the write states which state it replaces: its author saw the whole of it, and it does no harm
     /// when it is sent again.
     pub fn names_a_state(&self) -> bool {
-        self.condition.any_of.is_some()
+        self.lists_tags
     }
 
     /// What a write claims in observe mode whose own claim would have been refused: nothing.
@@ -112,6 +151,7 @@ impl Claim {
             patience: Patience::Never,
             is_override: false,
             states_only_a_date: false,
+            lists_tags: false,
         }
     }
 }
@@ -134,13 +174,16 @@ pub fn claim(
     };
     let mut condition = VersionCondition::default();
     let mut probe = Probe { unmodified_since: stated.if_unmodified_since, ..Probe::default() };
+    let shown = policy.validator.is_shown();
     match &stated.if_match {
         Some(TagCondition::Any) => probe.must_exist = true,
+        Some(TagCondition::Tags(tags)) if shown => probe.tags.any_of = Some(tags.clone()),
         Some(TagCondition::Tags(tags)) => condition.any_of = Some(versions(tags)),
         None => {}
     }
     match &stated.if_none_match {
         Some(TagCondition::Any) => probe.must_not_exist = true,
+        Some(TagCondition::Tags(tags)) if shown => probe.tags.none_of.clone_from(tags),
         // Weak comparison (RFC 9110 section 13.1.2), by the version alone: a write to a resource that
         // has not moved on is refused whatever representation the author saw.
         Some(TagCondition::Tags(tags)) => {
@@ -150,9 +193,18 @@ pub fn claim(
         }
         None => {}
     }
-    let names_a_state =
-        condition.any_of.is_some() || probe.must_not_exist || probe.unmodified_since.is_some();
-    if stated.if_match.is_some() || stated.if_none_match.is_some() || probe.unmodified_since.is_some() {
+    let lists_tags = matches!(stated.if_match, Some(TagCondition::Tags(_)));
+    let states_only_a_date = stated.if_match.is_none() && stated.if_none_match.is_none();
+    let names_a_state = lists_tags || probe.must_not_exist || probe.unmodified_since.is_some();
+    if !states_only_a_date || probe.unmodified_since.is_some() {
+        if policy.validator == Validator::Enforced {
+            // A value that is no tag could not go on, and the origin would find nothing to judge.
+            if matches!(&stated.if_match, Some(TagCondition::Tags(tags)) if tags.is_empty()) {
+                return Err(say::stale());
+            }
+            // All of it goes on, and the origin judges it.
+            (condition, probe) = (VersionCondition::default(), Probe::default());
+        }
         let is_override = !names_a_state;
         return Ok(Claim {
             hold: HoldMode::Exclusive,
@@ -160,7 +212,8 @@ pub fn claim(
             probe,
             patience: Patience::AsRoute,
             is_override,
-            states_only_a_date: stated.if_match.is_none() && stated.if_none_match.is_none(),
+            states_only_a_date,
+            lists_tags,
         });
     }
     let (hold, patience) = match (effect, policy.unconditional) {
@@ -169,7 +222,15 @@ pub fn claim(
         (Effect::GuardedWrite, Unconditional::Allow)
         | (Effect::Neither | Effect::Read | Effect::Write, _) => (HoldMode::Shared, Patience::AsRoute),
     };
-    Ok(Claim { hold, condition, probe, patience, is_override: false, states_only_a_date: false })
+    Ok(Claim {
+        hold,
+        condition,
+        probe,
+        patience,
+        is_override: false,
+        states_only_a_date: false,
+        lists_tags: false,
+    })
 }
 
 fn named_version(
@@ -187,12 +248,14 @@ fn named_version(
 }
 
 /// What the origin showed when it was asked under the permit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
     /// Whether there is a representation; `None` where the answer does not tell.
     pub exists: Option<bool>,
     /// Its `Last-Modified`, if there was one, on our clock.
     pub last_modified: Option<SystemTime>,
+    /// Its tag, where the route's tags are those that the origin shows.
+    pub tag: Option<EntityTag>,
 }
 
 /// Judges what the origin showed. `seen_since` is when the first write to the resource that may have
@@ -209,7 +272,7 @@ pub struct Shown {
 /// requires a precondition.
 pub fn judge_shown(
     claim: &Claim,
-    shown: Shown,
+    shown: &Shown,
     seen_since: Option<SystemTime>,
     effect: Effect,
     policy: &RoutePolicy,
@@ -222,6 +285,7 @@ pub fn judge_shown(
     if claim.probe.must_not_exist && shown.exists != Some(false) {
         return Err(say::already_there());
     }
+    claim.probe.tags.judge(shown, policy.weak_if_match)?;
     let Some(date) = claim.probe.unmodified_since else { return Ok(()) };
     match shown.last_modified {
         Some(modified) if modified > date => Err(say::modified_since()),

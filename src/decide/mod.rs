@@ -4,13 +4,17 @@
 pub mod aim;
 pub mod claim;
 pub mod create;
+pub mod digest;
 pub mod naming;
 pub mod outcome;
 pub mod policy;
+pub mod precondition_from;
 pub mod read;
 pub mod say;
+pub mod shown_read;
 pub mod took_effect;
 pub mod transitions;
 pub mod translate;
 pub mod unique;
+pub mod validator;
 pub mod verdict;

@@ -65,6 +65,8 @@ impl Naming {
             unique,
             transitions,
             translate,
+            validator,
+            precondition_from,
             // How it is called, waited for and told bears on no resource; `read_lag` is the upstream's.
             name: _,
             overlap: _,
@@ -88,7 +90,7 @@ impl Naming {
         let facts = format!(
             "{hosts:?} {mode:?} {resource:?} {fold:?} {params:?} {methods:?} {unconditional:?} {also_changes:?} \
              {etag_on_put:?} {weak_if_match:?} {not_applied:?} {maybe_applied:?} {unreadable:?} \
-             {create:?} {unique:?} {transitions:?} {translate:?}"
+             {create:?} {unique:?} {transitions:?} {translate:?} {validator:?} {precondition_from:?}"
         );
         let upstream = upstream.to_string();
         self.routes.push(RouteNaming { upstream, paths: path.shape(), names, facts });

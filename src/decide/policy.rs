@@ -6,9 +6,11 @@ use std::time::Duration;
 use http::{HeaderName, StatusCode};
 use regex::Regex;
 
+use super::precondition_from::PreconditionFrom;
 use super::transitions::Transitions;
 use super::translate::Translate;
 use super::unique::Unique;
+use super::validator::Validator;
 use crate::identify::fold::Fold;
 use crate::identify::resource_id::NameTemplate;
 use crate::request::method::MethodPolicy;
@@ -203,6 +205,10 @@ pub struct RoutePolicy {
     pub transitions: Option<Transitions>,
     /// Answers to writes that mean a conflict.
     pub translate: Vec<Translate>,
+    /// What tags stand for.
+    pub validator: Validator,
+    /// Where else a precondition may come from.
+    pub precondition_from: Option<PreconditionFrom>,
 }
 
 impl RoutePolicy {
@@ -233,6 +239,8 @@ impl RoutePolicy {
             unique: Vec::new(),
             transitions: None,
             translate: Vec::new(),
+            validator: Validator::Version,
+            precondition_from: None,
         }
     }
 
@@ -243,7 +251,8 @@ impl RoutePolicy {
             AlsoChanges::WholeUpstream => false,
         };
         let moves = self.transitions.as_ref().is_some_and(Transitions::reads_body);
-        further || self.resource.reads_body() || !self.unique.is_empty() || moves
+        let stated = matches!(self.precondition_from, Some(PreconditionFrom::Body(_)));
+        further || stated || moves || self.resource.reads_body() || !self.unique.is_empty()
     }
 
     /// Whether ifmatch keeps versions for this route's resources.

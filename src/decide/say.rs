@@ -30,6 +30,25 @@ pub fn stale() -> Refusal {
     )
 }
 
+/// Tags that are compared with what the origin shows, and it shows nothing to compare with.
+pub fn not_shown() -> Refusal {
+    Refusal::new(
+        RefusalKind::PreconditionFailed,
+        "This gateway asked the origin for the current state of the resource, to compare it with the stated \
+         precondition, and the origin did not show it. Nothing was changed. Read the resource to see why.",
+    )
+}
+
+/// A precondition that comes from elsewhere than a field of its own, and is there twice.
+pub fn stated_twice(name: &str) -> Refusal {
+    Refusal::new(
+        RefusalKind::MalformedPrecondition,
+        format!(
+            "This request has {name} more than once, which states the version that it replaces. Send it once."
+        ),
+    )
+}
+
 /// A list in `If-None-Match` that names the current state.
 pub fn still_matches() -> Refusal {
     Refusal::new(

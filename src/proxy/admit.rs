@@ -21,6 +21,7 @@ use crate::ledger::names::UnderWay;
 use crate::ledger::permit::WritePermit;
 use crate::ledger::waiting::Waiter;
 use crate::report::limits_hit::Limit;
+use crate::request::entity_tag::{EntityTag, TagCondition};
 use crate::request::method::Effect;
 use crate::request::preconditions::Preconditions;
 
@@ -32,6 +33,8 @@ pub struct Admitted {
     pub claim: Claim,
     /// What else it is held to.
     pub rules: Rules,
+    /// What it states in another place than `If-Match`, where the origin is to compare it.
+    pub translated: Option<EntityTag>,
     /// How long it waited for other writes.
     pub waited: Duration,
 }
@@ -76,11 +79,11 @@ pub async fn admit(
     let turn = in_force(&id);
     let named = ask.named_to_write(id);
     let mut rules = Rules::of_methods(ask, parts, content);
-    let mut claim = match stated_claim(ask, &named, effect, parts, &rules) {
-        Ok(claim) => claim,
+    let (mut claim, translated) = match stated_claim(ask, &named, effect, parts, content, &rules) {
+        Ok(stated) => stated,
         Err(refusal) if observe => {
             ask.note_conflict(&parts.headers, Some(&named), &refusal);
-            Claim::blind()
+            (Claim::blind(), None)
         }
         Err(refusal) => return Err(refusal),
     };
@@ -131,21 +134,48 @@ pub async fn admit(
         Err(_) if observe => Err(Unjudged::new(ask, under_way)),
         Err(reason) => return Err(refused_by(reason)),
     };
-    Ok((named, Admitted { permit, claim, rules, waited }))
+    Ok((named, Admitted { permit, claim, translated, rules, waited }))
 }
 
+/// What a write claims, and the tag in it that came from another place than `If-Match`.
 fn stated_claim(
     ask: &Ask,
     named: &Named,
     effect: Effect,
     parts: &Parts,
+    content: Option<&Content<'_>>,
     rules: &Rules,
-) -> Result<Claim, Refusal> {
+) -> Result<(Claim, Option<EntityTag>), Refusal> {
     let mut stated = Preconditions::read(&parts.headers).map_err(|malformed| say::malformed(&malformed))?;
+    let elsewhere = match stated.if_match {
+        Some(_) => None,
+        None => stated_elsewhere(ask, named, parts, content)?,
+    };
+    let mut translated = None;
+    if let Some(tags) = elsewhere {
+        if let (TagCondition::Tags(tags), Mode::Enforce) = (&tags, ask.policy().mode) {
+            translated = tags.first().cloned();
+        }
+        stated.state_if_match(tags);
+    }
     if rules.only_creates {
         stated = create::stated(stated);
     }
-    claim(effect, &stated, ask.policy(), ask.gateway.ledger.incarnation(), named.key)
+    let incarnation = ask.gateway.ledger.incarnation();
+    Ok((claim(effect, &stated, ask.policy(), incarnation, named.key)?, translated))
+}
+
+fn stated_elsewhere(
+    ask: &Ask,
+    named: &Named,
+    parts: &Parts,
+    content: Option<&Content<'_>>,
+) -> Result<Option<TagCondition>, Refusal> {
+    let Some(from) = &ask.policy().precondition_from else { return Ok(None) };
+    match from.stated(&ask.policy().validator, &parts.headers, ask.target.query(), content) {
+        Err(refusal) if ask.lets_by(&parts.headers, Some(named), &refusal) => Ok(None),
+        stated => stated,
+    }
 }
 
 async fn begin(ask: &Ask, write: &BeginWrite, patience: Patience) -> Result<Begun, NotBegun> {

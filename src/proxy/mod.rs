@@ -28,6 +28,8 @@ pub mod request_body;
 pub mod request_line;
 pub mod rules;
 pub mod serve;
+pub mod shown_read;
+pub mod shown_tag;
 pub mod slips_by;
 pub mod target;
 pub mod translate;

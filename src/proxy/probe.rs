@@ -20,6 +20,8 @@ use super::patience::Bounds;
 use super::representation::{date, last_modified};
 use crate::decide::claim::Shown;
 use crate::decide::outcome::WriteEnd;
+use crate::decide::policy::RoutePolicy;
+use crate::decide::precondition_from::PreconditionFrom;
 use crate::identify::query;
 use crate::report::limits_hit::Limit;
 use crate::request::method::{OVERRIDE_PARAMETER, is_override_field};
@@ -59,15 +61,20 @@ pub async fn look(ask: &Ask, parts: &Parts) -> Result<Look, NoAnswer> {
         answer.into_body().discard();
         answer = send(ask, parts, Method::GET).await?;
     }
-    let exists = match answer.status() {
+    let origin_time = date(answer.headers(), &header::DATE).unwrap_or_else(SystemTime::now);
+    let shown =
+        Shown { exists: exists(answer.status()), last_modified: last_modified(answer.headers()), tag: None };
+    answer.into_body().discard();
+    Ok(Look { shown, origin_time })
+}
+
+/// Whether there is a representation, by the status of the answer to GET or HEAD.
+pub(super) fn exists(status: StatusCode) -> Option<bool> {
+    match status {
         status if status.is_success() => Some(true),
         StatusCode::NOT_FOUND | StatusCode::GONE => Some(false),
         _ => None,
-    };
-    let origin_time = date(answer.headers(), &header::DATE).unwrap_or_else(SystemTime::now);
-    let shown = Shown { exists, last_modified: last_modified(answer.headers()) };
-    answer.into_body().discard();
-    Ok(Look { shown, origin_time })
+    }
 }
 
 /// A resource as the origin shows it now.
@@ -132,12 +139,17 @@ async fn read_back(ask: &Ask, parts: &Parts, sent: &SharedNoted) -> bool {
     answer.into_body().note_in(fresh).await.is_ok_and(|read| sent.lock().is_same(&read))
 }
 
-/// The target without a parameter that would make another method of the question.
-fn without_override(spelled: &PathAndQuery) -> Result<PathAndQuery, InvalidUri> {
-    let overridden =
-        spelled.query().filter(|query| query::values(query, OVERRIDE_PARAMETER).next().is_some());
-    let Some(query) = overridden else { return Ok(spelled.clone()) };
-    let rest = query::without(query, OVERRIDE_PARAMETER);
+/// The target without a parameter that would make another method of the question, or that states the version
+/// which the write replaces: some origins would show that one.
+fn without_parameters(spelled: &PathAndQuery, policy: &RoutePolicy) -> Result<PathAndQuery, InvalidUri> {
+    let stated = match &policy.precondition_from {
+        Some(PreconditionFrom::Query(name)) => Some(name.as_str()),
+        Some(PreconditionFrom::Body(_) | PreconditionFrom::Header(_)) | None => None,
+    };
+    let names = || [Some(OVERRIDE_PARAMETER), stated].into_iter().flatten();
+    let is_there = |query: &&str| names().any(|name| query::values(query, name).next().is_some());
+    let Some(query) = spelled.query().filter(is_there) else { return Ok(spelled.clone()) };
+    let rest = names().fold(query.to_owned(), |rest, name| query::without(&rest, name));
     let target =
         if rest.is_empty() { spelled.path().to_owned() } else { format!("{}?{rest}", spelled.path()) };
     PathAndQuery::try_from(target)
@@ -169,11 +181,16 @@ impl Question {
     /// # Errors
     /// If the target without its override is none.
     pub fn new(ask: &Ask, parts: &Parts, method: Method) -> Result<Self, InvalidUri> {
+        let stated_in = match &ask.policy().precondition_from {
+            Some(PreconditionFrom::Header(name)) => Some(name.clone()),
+            Some(PreconditionFrom::Body(_) | PreconditionFrom::Query(_)) | None => None,
+        };
         let without: Vec<HeaderName> = CONDITIONAL_FIELDS
             .iter()
             .cloned()
             .chain(OF_THE_WRITE)
             .chain(parts.headers.keys().filter(|name| is_override_field(name)).cloned())
+            .chain(stated_in)
             .collect();
         let edit = RequestEdit {
             without: &without,
@@ -188,7 +205,7 @@ impl Question {
         };
         Ok(Question {
             method,
-            target: without_override(&ask.target.spelled)?,
+            target: without_parameters(&ask.target.spelled, ask.policy())?,
             fields: to_origin(&parts.headers, &edit),
             pool: ask.route.pool.clone(),
         })

@@ -13,14 +13,16 @@ use super::origin::exchange::{NoAnswer, exchange};
 use super::pass::{log_no_answer, onward, send_read, to_answer, unanswered};
 use super::representation::{last_modified, validators, variant};
 use super::request_body::RequestBody;
+use super::shown_read;
 use crate::decide::policy::Mode;
 use crate::decide::read::{RangePlan, ReadAnswer, ReadStamp, ReadVerdict, TagsOf, judge_read, plan_range};
 use crate::decide::say;
+use crate::decide::validator::Validator;
 use crate::request::preconditions::{IfRange, Preconditions};
 use crate::request::version_tag::{Variant, VersionTag};
 
 /// Fields that describe a content which a 304 does not have (RFC 9110 section 15.4.5).
-const OF_THE_CONTENT: [HeaderName; 8] = [
+pub(super) const OF_THE_CONTENT: [HeaderName; 8] = [
     header::CONTENT_TYPE,
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
@@ -39,6 +41,9 @@ pub async fn read(
     body: RequestBody,
     started: Instant,
 ) -> (Response<AnswerBody>, &'static str) {
+    if ask.policy().validator != Validator::Version {
+        return shown_read::read(ask, named, parts, body, started).await;
+    }
     let stated = match Preconditions::read(&parts.headers) {
         Ok(stated) => stated,
         Err(malformed) => {

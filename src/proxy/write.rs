@@ -38,6 +38,7 @@ use super::pass::{log_no_answer, onward, to_answer, unanswered};
 use super::probe;
 use super::refuse::refuse;
 use super::representation::variant;
+use super::shown_tag;
 use super::translate;
 use super::under_permit;
 use super::unjudged::Unjudged;
@@ -46,10 +47,10 @@ use crate::decide::claim::{Claim, judge_shown};
 use crate::decide::outcome::{WriteEnd, WriteOutcome, outcome};
 use crate::decide::policy::{EtagOnPut, Mode};
 use crate::decide::say;
+use crate::decide::validator::Validator;
 use crate::decide::verdict::{Refusal, RefusalKind};
 use crate::ledger::permit::{Look, Settlement, WritePermit};
 use crate::request::method::Effect;
-use crate::request::preconditions::CONDITIONAL_FIELDS;
 use crate::request::version_tag::{Version, VersionTag};
 
 type Answered = (Response<AnswerBody>, &'static str);
@@ -94,7 +95,7 @@ async fn carry(
     mut body: OutgoingBody,
     admitted: Admitted,
 ) -> Carried {
-    let Admitted { permit, claim, rules, .. } = admitted;
+    let Admitted { permit, claim, translated, rules, .. } = admitted;
     if let Err(refusal) = under_permit::check(&ask, &named, &parts, effect, &claim, &rules).await {
         give_up(permit).await;
         let outcome = if refusal.kind.is_conflict() { "refused" } else { "unreachable" };
@@ -106,7 +107,10 @@ async fn carry(
     if let Some(content) = &sent.content {
         body = body.noted_in(content.clone());
     }
-    let request = onward(&ask, &parts, &CONDITIONAL_FIELDS, None, body);
+    let mut request = onward(&ask, &parts, &shown_tag::stays_behind(&ask), None, body);
+    if ask.policy().validator == Validator::Enforced {
+        shown_tag::translate(&mut request, translated.as_ref());
+    }
     let sent_at = Instant::now();
     let answered = exchange(&ask.route.pool, request, &ask.bounds, false).await;
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
@@ -142,7 +146,11 @@ pub(super) async fn show(
     effect: Effect,
     claim: &Claim,
 ) -> Result<(), Refusal> {
-    let look = probe::look(ask, parts).await.map_err(|no_answer| {
+    let looked = match claim.probe.tags.is_some() {
+        true => shown_tag::look(ask, named, parts).await,
+        false => probe::look(ask, parts).await,
+    };
+    let look = looked.map_err(|no_answer| {
         log_no_answer(ask, &no_answer);
         unanswered(no_answer.end, true)
     })?;
@@ -154,7 +162,7 @@ pub(super) async fn show(
                 Err(_) => look.origin_time,
             },
         );
-    judge_shown(claim, look.shown, seen_since, effect, ask.policy())
+    judge_shown(claim, &look.shown, seen_since, effect, ask.policy())
 }
 
 async fn settle_answered(
@@ -193,6 +201,7 @@ async fn settle_answered(
         changes::touch_named_by(ask, answer.headers(), status, permit);
     }
     let settlement = settle(ask, named, permit, ended, || sent.look(ask, named, parts, status)).await;
+    let settled = matches!(settlement, Some(Settlement::Applied { version: Some(_) }));
     let tag = match settlement {
         Some(Settlement::Applied { version: Some(version) }) if describes_content => Some(version),
         Some(Settlement::Applied { .. } | Settlement::NotApplied | Settlement::Unknown(_)) | None => None,
@@ -207,6 +216,10 @@ async fn settle_answered(
         ask.note_conflict(&parts.headers, Some(named), &refusal);
     }
     let tag = tag.map(|version| tag_of(ask, named, parts, answer.headers(), version));
+    if ask.policy().validator != Validator::Version {
+        let answered = (answer_as_shown(ask, named, parts, answer, settled).await, "answered");
+        return Carried { answered, outcome: Some(ended) };
+    }
     let mut answer = to_answer(ask, answer, &[header::ETAG]);
     if let Some(tag) = tag
         && let Ok(value) = HeaderValue::from_bytes(&tag.field_value())
@@ -217,12 +230,31 @@ async fn settle_answered(
     Carried { answered: (answer, "answered"), outcome: Some(ended) }
 }
 
+/// The answer where tags stand for what the origin shows.
+async fn answer_as_shown(
+    ask: &Ask,
+    named: &Named,
+    parts: &Parts,
+    answer: Response<OriginBody>,
+    settled: bool,
+) -> Response<AnswerBody> {
+    match shown_tag::answer(ask, answer, settled).await {
+        Ok(answer) => answer,
+        Err(cause) => {
+            tracing::warn!(route = &*ask.policy().name, %cause, "an answer to a write broke off");
+            // It was applied, and what its client would have read of it is lost.
+            ask.refuse(&parts.headers, Some(named), &unanswered(WriteEnd::ConnectionLost, false))
+        }
+    }
+}
+
 /// R4: which answers to a write describe the content that it left behind.
 fn answers_with_tag(ask: &Ask, status: StatusCode, claim: &Claim) -> bool {
     // Who patches without having seen the rest does not know what the whole is now.
     let replaces = ask.method == Method::PUT || (ask.method == Method::PATCH && claim.names_a_state());
     let complete = matches!(status, StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT);
-    replaces
+    ask.policy().validator == Validator::Version
+        && replaces
         && complete
         && match ask.policy().etag_on_put {
             EtagOnPut::Always => true,

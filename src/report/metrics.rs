@@ -30,6 +30,7 @@ pub struct Metrics {
     upstream_duration: HistogramVec,
     read_to_write: HistogramVec,
     bypass_writes: IntCounterVec,
+    untagged_reads: IntCounterVec,
     origin_connections: IntGaugeVec,
     ledger_errors: IntCounterVec,
     /// Time spent on deciding.
@@ -81,6 +82,8 @@ pub struct RouteMetrics {
     pub read_to_write: Histogram,
     /// Changes that did not come through the proxy.
     pub bypass_writes: IntCounter,
+    /// Reads whose content was too long to make a tag from.
+    pub untagged_reads: IntCounter,
 }
 
 /// From 0.5 ms, a fast origin beside us, to 30 s, the default `response_timeout`.
@@ -217,6 +220,16 @@ impl Metrics {
                     by_route,
                 ),
             )?,
+            untagged_reads: add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(
+                        names::UNTAGGED_READS_TOTAL,
+                        "Reads that went out without a tag, as their content was longer than body_limit.",
+                    ),
+                    by_route,
+                ),
+            )?,
             bypass_writes: add(
                 r,
                 IntCounterVec::new(
@@ -347,6 +360,7 @@ impl Metrics {
             upstream_duration: self.upstream_duration.with_label_values(label),
             read_to_write: self.read_to_write.with_label_values(label),
             bypass_writes: self.bypass_writes.with_label_values(label),
+            untagged_reads: self.untagged_reads.with_label_values(label),
             route: route.clone(),
         }
     }

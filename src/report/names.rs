@@ -42,6 +42,8 @@ pub const LEDGER_EVICTIONS_TOTAL: &str = "ifmatch_ledger_evictions_total";
 pub const LEDGER_ERRORS_TOTAL: &str = "ifmatch_ledger_errors_total";
 /// Changes seen that did not come through the proxy: the origin's own tag moved on, and no version did.
 pub const BYPASS_WRITES_TOTAL: &str = "ifmatch_bypass_writes_total";
+/// Reads that went out without a tag, as their content was longer than `body_limit`.
+pub const UNTAGGED_READS_TOTAL: &str = "ifmatch_untagged_reads_total";
 /// Client connections open now.
 pub const CLIENT_CONNECTIONS: &str = "ifmatch_client_connections";
 /// Client connections refused, because of `limits.max_connections`.
@@ -82,6 +84,7 @@ pub const ALL: &[&str] = &[
     LEDGER_EVICTIONS_TOTAL,
     LEDGER_ERRORS_TOTAL,
     BYPASS_WRITES_TOTAL,
+    UNTAGGED_READS_TOTAL,
     CLIENT_CONNECTIONS,
     CLIENT_CONNECTIONS_REFUSED_TOTAL,
     LIMITS_HIT_TOTAL,

@@ -43,6 +43,12 @@ impl EntityTag {
         &self.opaque
     }
 
+    /// As it stands in a field.
+    pub fn field_value(&self) -> Vec<u8> {
+        let prefix: &[u8] = if self.weak { b"W/\"" } else { b"\"" };
+        [prefix, &self.opaque, b"\""].concat()
+    }
+
     /// Strong comparison (RFC 9110 section 8.8.3.2): both strong, and the same bytes.
     pub fn strong_eq(&self, other: &EntityTag) -> bool {
         !self.weak && !other.weak && self.opaque == other.opaque

@@ -72,6 +72,12 @@ impl Preconditions {
         let if_range = if_range(fields)?;
         Ok(Preconditions { if_match, if_none_match, if_unmodified_since, if_modified_since, if_range })
     }
+
+    /// States `If-Match`, as if it had come in its field.
+    pub fn state_if_match(&mut self, tags: TagCondition) {
+        self.if_match = Some(tags);
+        self.if_unmodified_since = None;
+    }
 }
 
 fn tag_condition(

@@ -47,6 +47,11 @@ pub struct VersionTag {
 const CODING_SUFFIXES: [&[u8]; 10] =
     [b"--gzip", b"--br", b"-gzip", b"-br", b"-deflate", b"-zstd", b";gzip", b";br", b":gzip", b":br"];
 
+/// A tag's opaque part without the suffix that a compressor on the way is known to append.
+pub fn without_coding_suffix(opaque: &[u8]) -> &[u8] {
+    CODING_SUFFIXES.iter().find_map(|suffix| opaque.strip_suffix(*suffix)).unwrap_or(opaque)
+}
+
 impl VersionTag {
     /// A tag of `resource` at `version`.
     pub fn new(incarnation: Incarnation, resource: ResourceKey, version: Version, variant: Variant) -> Self {
@@ -65,9 +70,7 @@ impl VersionTag {
 
     /// Like [`VersionTag::read`], also with a suffix that a compressor on the way is known to append.
     pub fn read_with_suffix(tag: &EntityTag) -> Option<Self> {
-        let opaque = tag.opaque();
-        let bare = CODING_SUFFIXES.iter().find_map(|suffix| opaque.strip_suffix(*suffix));
-        Self::read_opaque(bare.unwrap_or(opaque))
+        Self::read_opaque(without_coding_suffix(tag.opaque()))
     }
 
     fn read_opaque(opaque: &[u8]) -> Option<Self> {

@@ -201,10 +201,10 @@ fn date_passes(slots: &Slots, key: ResourceKey, modified: u64) -> bool {
     let stated = unmodified_since(modified);
     let claim =
         claim(Effect::GuardedWrite, &stated, &policy, Incarnation(1), key).expect("a date is a precondition");
-    let shown = Shown { exists: Some(true), last_modified: Some(at(modified)) };
+    let shown = Shown { exists: Some(true), last_modified: Some(at(modified)), tag: None };
     let BegunAt(seen) = slots.changes_seen_since(key);
     let seen = (seen > 0).then(|| at(u64::from(seen)));
-    judge_shown(&claim, shown, seen, Effect::GuardedWrite, &policy).is_ok()
+    judge_shown(&claim, &shown, seen, Effect::GuardedWrite, &policy).is_ok()
 }
 
 // A client reads at 20.2 (Last-Modified 20); another write is applied at 20.5 (Last-Modified still 20).
@@ -241,8 +241,8 @@ fn a_date_that_is_ignored_leaves_the_other_precondition_standing() {
     let stated = Preconditions::read(&fields).expect("well-formed");
     let policy = RoutePolicy::with_defaults("r", "u");
     let claim = claim(Effect::GuardedWrite, &stated, &policy, Incarnation(1), A).expect("stated");
-    let shown = Shown { exists: Some(true), last_modified: None };
-    assert_eq!(judge_shown(&claim, shown, None, Effect::GuardedWrite, &policy), Ok(()));
+    let shown = Shown { exists: Some(true), last_modified: None, tag: None };
+    assert_eq!(judge_shown(&claim, &shown, None, Effect::GuardedWrite, &policy), Ok(()));
 }
 
 // Some servers take a raw `#` as the end of the path (ALIASES: flask, express, json-server, nginx-dav),

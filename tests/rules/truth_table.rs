@@ -99,7 +99,7 @@ impl Row {
             (false, false) => Some(true),
         };
         let dated = exists == Some(true) && !self.says("undated");
-        Shown { exists, last_modified: dated.then(|| at(MODIFIED)) }
+        Shown { exists, last_modified: dated.then(|| at(MODIFIED)), tag: None }
     }
 
     fn seen_since(&self) -> Option<SystemTime> {
@@ -381,7 +381,7 @@ async fn change(
     let before = ledger.version(*key, None);
     let probe = probe_word(&claim.probe);
     if claim.probe.is_needed()
-        && let Err(refusal) = judge_shown(&claim, row.shown(), row.seen_since(), effect, policy)
+        && let Err(refusal) = judge_shown(&claim, &row.shown(), row.seen_since(), effect, policy)
     {
         if !observe {
             begun.permit.settle(ifmatch::decide::outcome::WriteOutcome::NotApplied).await;
@@ -432,6 +432,7 @@ fn states_nothing() -> Claim {
         patience: Patience::AsRoute,
         is_override: false,
         states_only_a_date: false,
+        lists_tags: false,
     }
 }
 

@@ -132,6 +132,25 @@ threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).st
 server.serve_forever()
 "#;
 
+/// Radicale on cheroot, on a port that the system chooses. Every name and password is somebody.
+const RADICALE: &str = r#"
+import os, sys, threading
+from cheroot import wsgi
+from radicale import config
+from radicale.app import Application
+settings = config.load()
+settings.update({
+    "auth": {"type": "none"},
+    "storage": {"filesystem_folder": sys.argv[1]},
+    "logging": {"level": "warning"},
+}, "tests")
+server = wsgi.Server(("127.0.0.1", 0), Application(settings))
+server.prepare()
+print(server.bind_addr[1], flush=True)
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+server.serve()
+"#;
+
 impl Foreign {
     /// The Flask app with its database in this file, which is not there yet.
     pub fn flask(&self, database: &Path) -> Program {
@@ -156,6 +175,18 @@ impl Foreign {
         let mut python = Command::new(self.part("python/bin/python"));
         python.arg("-c").arg(WSGIDAV).arg(files);
         start(python)
+    }
+
+    /// Radicale with its calendars in a folder.
+    pub fn radicale(&self, calendars: &Path) -> Program {
+        let mut python = Command::new(self.part("sync/bin/python"));
+        python.arg("-c").arg(RADICALE).arg(calendars);
+        start(python)
+    }
+
+    /// vdirsyncer, to be given its arguments.
+    pub fn vdirsyncer(&self) -> Command {
+        Command::new(self.part("sync/bin/vdirsyncer"))
     }
 
     fn part(&self, name: &str) -> PathBuf {

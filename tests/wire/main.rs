@@ -3,11 +3,13 @@
 // A test binary: helpers may fail loudly, as the tests themselves do.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
 
+mod content_tags;
 mod creates;
 mod deliveries;
 mod fates;
 mod fidelity;
 mod foreign;
+mod foreign_caldav;
 mod foreign_findings;
 mod foreign_flask;
 mod foreign_json_server;
@@ -27,6 +29,8 @@ mod limits_time;
 mod metrics;
 mod names_in_bodies;
 mod observe;
+mod own_tags;
+mod precondition_from;
 mod reads;
 mod refusals;
 mod renaming;

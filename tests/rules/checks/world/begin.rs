@@ -260,8 +260,8 @@ impl World<'_> {
 
     /// RFC 9110 sections 13.1.1 and 13.1.2: the star asks whether there is anything at all.
     fn judged(&self, begin: &Begin, claim: &Claim, exists: bool, effect: Effect) -> Result<(), Refusal> {
-        let shown = Shown { exists: Some(exists), last_modified: None };
-        let judged = judge_shown(claim, shown, None, effect, &self.policy);
+        let shown = Shown { exists: Some(exists), last_modified: None, tag: None };
+        let judged = judge_shown(claim, &shown, None, effect, &self.policy);
         let wants = |condition: &Option<Condition>| matches!(condition, Some(Condition::Any));
         let refused = (wants(&begin.if_match) && !exists) || (wants(&begin.if_none_match) && exists);
         assert_eq!(judged.is_err(), refused, "{begin:?}");
