@@ -4,6 +4,7 @@
 //! same ones that judge a request when it comes.
 
 mod conditions;
+mod views;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -166,7 +167,8 @@ fn told(config: &Config, asked: &Asked) -> String {
         Ok(id) => told.line("resource", format!("{id} ({})", named_by(route))),
         Err(refusal) => {
             let by_content = refusal.kind == RefusalKind::UnreadableContent;
-            let why = if by_content { "the content (-d) does not name it" } else { "the target is ambiguous" };
+            let why =
+                if by_content { "the content (-d) does not name it" } else { "the target is ambiguous" };
             told.line("resource", format!("none: {why}"));
             told.refusal(&refusal, Some(route));
             return told.0;
