@@ -34,4 +34,5 @@ mod smoke;
 mod storm;
 mod targets;
 mod verify;
+mod views;
 mod writes;
