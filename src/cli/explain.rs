@@ -5,6 +5,7 @@
 
 mod conditions;
 mod rules;
+mod views;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

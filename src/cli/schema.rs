@@ -31,7 +31,9 @@ fn table(section: Section) -> Value {
     if let (Value::Object(members), false) = (&mut table, required.is_empty()) {
         members.insert("required".to_owned(), json!(required));
     }
-    if let (Value::Object(members), Section::Principal | Section::PreconditionFrom) = (&mut table, section) {
+    if let (Value::Object(members), Section::Principal | Section::PreconditionFrom | Section::ViewPer) =
+        (&mut table, section)
+    {
         members.insert("minProperties".to_owned(), json!(1));
         members.insert("maxProperties".to_owned(), json!(1));
     }

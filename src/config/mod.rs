@@ -21,6 +21,7 @@ mod unique;
 mod upstream;
 mod validator;
 mod values;
+mod views;
 mod words;
 
 use std::net::SocketAddr;

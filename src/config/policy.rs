@@ -13,6 +13,7 @@ use super::translate::translate;
 use super::unique::unique;
 use super::validator::{precondition_from, validator};
 use super::values::{Mistake, cookie_name, field_name, method, quote, whole_value};
+use super::views::views;
 use crate::decide::policy::{
     AlsoChanges, Create, EtagOnPut, Mode, OnUnreadable, Overlap, ParameterPattern, Principal, Reveal,
     RoutePolicy, StatusMapping, Unconditional, VerifyUnknown, WeakIfMatch,
@@ -39,11 +40,10 @@ pub(super) fn policy(
     let validator = validator(table);
     let precondition_from = table.read_if_given("precondition_from", precondition_from);
     let unconditional = table.read("unconditional", without_precondition);
-    // For `unconditional = "infer"` alone, which this version has not; a mistake in it is told all the same.
-    let when_unknown = table.read("when_unknown", without_precondition);
     let overlap = overlap(table);
     let methods = methods(table);
     let principal = table.read_if_given("principal", principal);
+    let views = views(table, unconditional, principal.as_ref());
     let read_lag = table.span("read_lag");
     let etag_on_put = table.read("etag_on_put", etag_on_put);
     let weak_if_match = table.read("weak_if_match", |value| {
@@ -62,7 +62,6 @@ pub(super) fn policy(
     let unique = table.read_if_given("unique", |value| unique(value, path, rule));
     let transitions = table.read_if_given("transitions", |value| transitions(value, path));
     let translate = table.read_if_given("translate", translate);
-    when_unknown?;
     let (not_applied, maybe_applied) = outcomes?;
     Some(RoutePolicy {
         name: name?,
@@ -94,6 +93,7 @@ pub(super) fn policy(
         translate: translate?.unwrap_or_default(),
         validator: validator?,
         precondition_from: precondition_from?,
+        views: views?,
     })
 }
 
@@ -102,6 +102,7 @@ fn without_precondition(value: &Value<'_>) -> Option<Unconditional> {
         ("require", Unconditional::Require),
         ("overlap", Unconditional::Overlap),
         ("allow", Unconditional::Allow),
+        ("infer", Unconditional::Infer),
     ])
 }
 

@@ -74,6 +74,7 @@ pub(super) fn expected(kind: Kind) -> String {
         Kind::Table(Section::PreconditionFrom) => {
             "one place, like { query = \"rev\" } or { body = \"/_rev\" }".to_owned()
         }
+        Kind::Table(Section::ViewPer) => "{ header = \"X-Tab\" } or { query = \"tab\" }".to_owned(),
         Kind::Table(section) => format!("a table, written {section}"),
         Kind::Named(section) => format!("at least one table, written {section}"),
         Kind::Tables(section) => format!("at least one table, written {section}"),

@@ -9,6 +9,7 @@ use super::policy::{RoutePolicy, Unconditional, WeakIfMatch};
 use super::say;
 use super::validator::{Validator, is_same, satisfies};
 use super::verdict::Refusal;
+use super::views;
 use crate::request::entity_tag::{EntityTag, TagCondition};
 use crate::request::method::Effect;
 use crate::request::preconditions::Preconditions;
@@ -133,6 +134,8 @@ pub struct Claim {
     pub states_only_a_date: bool,
     /// Whether it lists tags in `If-Match`, whoever compares them.
     pub lists_tags: bool,
+    /// Whether it states nothing and its condition is what its author last read (`unconditional = "infer"`).
+    pub by_view: bool,
 }
 
 impl Claim {
@@ -140,6 +143,11 @@ impl Claim {
     /// when it is sent again.
     pub fn names_a_state(&self) -> bool {
         self.lists_tags
+    }
+
+    /// Whether its author saw the whole of the state that it replaces, and says so or was seen to.
+    pub fn saw_a_state(&self) -> bool {
+        self.lists_tags || self.condition.any_of.is_some()
     }
 
     /// What a write claims in observe mode whose own claim would have been refused: nothing.
@@ -152,6 +160,7 @@ impl Claim {
             is_override: false,
             states_only_a_date: false,
             lists_tags: false,
+            by_view: false,
         }
     }
 }
@@ -214,11 +223,13 @@ pub fn claim(
             is_override,
             states_only_a_date,
             lists_tags,
+            by_view: false,
         });
     }
     let (hold, patience) = match (effect, policy.unconditional) {
         (Effect::GuardedWrite, Unconditional::Require) => return Err(say::precondition_required()),
         (Effect::GuardedWrite, Unconditional::Overlap) => (HoldMode::Exclusive, Patience::Never),
+        (Effect::GuardedWrite, Unconditional::Infer) => views::unknown(policy.views.when_unknown)?,
         (Effect::GuardedWrite, Unconditional::Allow)
         | (Effect::Neither | Effect::Read | Effect::Write, _) => (HoldMode::Shared, Patience::AsRoute),
     };
@@ -230,6 +241,7 @@ pub fn claim(
         is_override: false,
         states_only_a_date: false,
         lists_tags: false,
+        by_view: false,
     })
 }
 
@@ -296,7 +308,8 @@ pub fn judge_shown(
         None => {
             if claim.states_only_a_date
                 && effect == Effect::GuardedWrite
-                && policy.unconditional == Unconditional::Require
+                // Nor is a view asked for that late: a doubt costs a refusal.
+                && matches!(policy.unconditional, Unconditional::Require | Unconditional::Infer)
             {
                 Err(say::precondition_required())
             } else {

@@ -18,3 +18,4 @@ pub mod translate;
 pub mod unique;
 pub mod validator;
 pub mod verdict;
+pub mod views;

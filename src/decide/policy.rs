@@ -11,6 +11,7 @@ use super::transitions::Transitions;
 use super::translate::Translate;
 use super::unique::Unique;
 use super::validator::Validator;
+use super::views::ViewPolicy;
 use crate::identify::fold::Fold;
 use crate::identify::resource_id::NameTemplate;
 use crate::request::method::MethodPolicy;
@@ -35,6 +36,8 @@ pub enum Unconditional {
     Overlap,
     /// Let through, also beside others without a precondition.
     Allow,
+    /// Judged by what its author last read, as far as that was seen (rules I1 to I3).
+    Infer,
 }
 
 /// What happens to a write that meets another one in flight.
@@ -209,6 +212,8 @@ pub struct RoutePolicy {
     pub validator: Validator,
     /// Where else a precondition may come from.
     pub precondition_from: Option<PreconditionFrom>,
+    /// What clients have read; for [`Unconditional::Infer`] alone.
+    pub views: ViewPolicy,
 }
 
 impl RoutePolicy {
@@ -241,6 +246,7 @@ impl RoutePolicy {
             translate: Vec::new(),
             validator: Validator::Version,
             precondition_from: None,
+            views: ViewPolicy::default(),
         }
     }
 

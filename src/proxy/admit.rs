@@ -8,12 +8,14 @@ use super::ask::{Ask, Named};
 use super::changes;
 use super::rules::Rules;
 use super::unjudged::Unjudged;
-use crate::decide::claim::{Claim, HoldMode, Patience, claim};
+use super::views::View;
+use crate::decide::claim::{Claim, HoldMode, Patience};
 use crate::decide::create;
 use crate::decide::outcome::WriteOutcome;
 use crate::decide::policy::{Mode, Overlap};
 use crate::decide::say;
 use crate::decide::verdict::{Refusal, RefusalKind};
+use crate::decide::views::{claim_of, goes_by_view};
 use crate::identify::content::Content;
 use crate::identify::resource_id::ResourceId;
 use crate::ledger::memory::{BeginWrite, Begun, NotBegun, Place};
@@ -35,6 +37,8 @@ pub struct Admitted {
     pub rules: Rules,
     /// What it states in another place than `If-Match`, where the origin is to compare it.
     pub translated: Option<EntityTag>,
+    /// Its author's view of the resource, where the route infers.
+    pub view: Option<View>,
     /// How long it waited for other writes.
     pub waited: Duration,
 }
@@ -78,8 +82,10 @@ pub async fn admit(
     };
     let turn = in_force(&id);
     let named = ask.named_to_write(id);
+    let view = View::of(ask, &parts.headers, &named, content);
     let mut rules = Rules::of_methods(ask, parts, content);
-    let (mut claim, translated) = match stated_claim(ask, &named, effect, parts, content, &rules) {
+    let stated = stated_claim(ask, &named, effect, parts, content, &rules, view).await;
+    let (mut claim, translated) = match stated {
         Ok(stated) => stated,
         Err(refusal) if observe => {
             ask.note_conflict(&parts.headers, Some(&named), &refusal);
@@ -109,6 +115,10 @@ pub async fn admit(
         read_lag: ask.route.route.upstream.read_lag,
         observe,
     };
+    let refusal_of = |reason| match reason {
+        NotBegun::Stale(_) if claim.by_view => say::stale_view(),
+        reason => refusal_of(reason),
+    };
     let entered = Instant::now();
     let begun = begin(ask, &write, claim.patience).await;
     let waited = entered.elapsed();
@@ -134,17 +144,18 @@ pub async fn admit(
         Err(_) if observe => Err(Unjudged::new(ask, under_way)),
         Err(reason) => return Err(refused_by(reason)),
     };
-    Ok((named, Admitted { permit, claim, translated, rules, waited }))
+    Ok((named, Admitted { permit, claim, translated, rules, view, waited }))
 }
 
 /// What a write claims, and the tag in it that came from another place than `If-Match`.
-fn stated_claim(
+async fn stated_claim(
     ask: &Ask,
     named: &Named,
     effect: Effect,
     parts: &Parts,
     content: Option<&Content<'_>>,
     rules: &Rules,
+    view: Option<View>,
 ) -> Result<(Claim, Option<EntityTag>), Refusal> {
     let mut stated = Preconditions::read(&parts.headers).map_err(|malformed| say::malformed(&malformed))?;
     let elsewhere = match stated.if_match {
@@ -162,7 +173,11 @@ fn stated_claim(
         stated = create::stated(stated);
     }
     let incarnation = ask.gateway.ledger.incarnation();
-    Ok((claim(effect, &stated, ask.policy(), incarnation, named.key)?, translated))
+    let viewed = match view.filter(|_| goes_by_view(effect, &stated, ask.policy())) {
+        Some(view) => view.version(ask, named).await,
+        None => None,
+    };
+    Ok((claim_of(effect, &stated, ask.policy(), incarnation, named.key, viewed)?, translated))
 }
 
 fn stated_elsewhere(

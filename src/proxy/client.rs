@@ -9,11 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
 use http::{HeaderValue, Request};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::in_flight::InFlight;
 use super::patience::{Pace, Paced};
 use super::request_line::{Lines, Suspects};
+use crate::ledger::views::{Expected, ViewKey, Views};
+use crate::request::version_tag::Version;
 
 /// What a connection's stream and its requests know of each other.
 pub struct Client {
@@ -28,6 +31,10 @@ pub struct Client {
     /// What that was before the last answer.
     before_answer: AtomicUsize,
     last_word: OnceLock<&'static [u8]>,
+    /// Whether `handed_over` holds any.
+    has_handed_over: AtomicBool,
+    /// What answers leave that hyper has taken whole, and may not have written out yet.
+    handed_over: Mutex<Vec<Expected>>,
 }
 
 impl Client {
@@ -41,6 +48,8 @@ impl Client {
             unasked: AtomicUsize::new(0),
             before_answer: AtomicUsize::new(0),
             last_word: OnceLock::new(),
+            has_handed_over: AtomicBool::new(false),
+            handed_over: Mutex::default(),
         })
     }
 
@@ -49,6 +58,14 @@ impl Client {
         self.has_asked.store(true, Ordering::Relaxed);
         self.unasked.store(0, Ordering::Relaxed);
         self.suspects.mark(request);
+    }
+
+    /// All that hyper has taken is written out.
+    fn written_out(&self) {
+        // Few answers leave anything.
+        if self.has_handed_over.swap(false, Ordering::AcqRel) {
+            self.handed_over.lock().drain(..).for_each(Expected::written_out);
+        }
     }
 
     /// Whether there was a request.
@@ -70,6 +87,28 @@ impl Client {
     pub fn last_word(&self, words: &'static [u8]) {
         // Only the first one is meant.
         let _said_already = self.last_word.set(words);
+    }
+}
+
+/// Goes with an answer's body, and has a view stored when all of it was written out (rules I1 and I3): hyper has
+/// taken the body to its end, and has then flushed what it had buffered. What is dropped before leaves nothing.
+pub struct Delivery {
+    /// To whom.
+    pub client: Arc<Client>,
+    /// Where the view is kept.
+    pub views: Arc<Views>,
+    /// Whose it is.
+    pub key: ViewKey,
+    /// What it becomes.
+    pub version: Version,
+}
+
+impl Delivery {
+    /// hyper has all of the answer now.
+    pub fn taken_whole(self) {
+        let Delivery { client, views, key, version } = self;
+        client.handed_over.lock().push(Expected::new(views, key, version));
+        client.has_handed_over.store(true, Ordering::Release);
     }
 }
 
@@ -101,6 +140,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Drop for ClientStream<S> {
     fn drop(&mut self) {
+        // What was not written out by now never is.
+        self.client.handed_over.lock().clear();
         let Some(words) = self.client.last_word.get() else { return };
         let mut cx = Context::from_waker(Waker::noop());
         let stream = Pin::new(&mut self.stream);
@@ -149,6 +190,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        // hyper flushes its stream only when its own buffer is empty.
+        if matches!(flushed, Poll::Ready(Ok(()))) {
+            self.client.written_out();
+        }
         self.paced.taken(cx, flushed)
     }
 

@@ -37,4 +37,5 @@ pub mod tunnel;
 pub mod under_permit;
 pub mod unjudged;
 pub mod verify;
+pub mod views;
 pub mod write;

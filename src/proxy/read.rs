@@ -14,10 +14,13 @@ use super::pass::{log_no_answer, onward, send_read, to_answer, unanswered};
 use super::representation::{last_modified, validators, variant};
 use super::request_body::RequestBody;
 use super::shown_read;
+use super::views::{View, keep_from_caches};
 use crate::decide::policy::Mode;
 use crate::decide::read::{RangePlan, ReadAnswer, ReadStamp, ReadVerdict, TagsOf, judge_read, plan_range};
 use crate::decide::say;
 use crate::decide::validator::Validator;
+use crate::decide::views::read_shows;
+use crate::identify::content::Content;
 use crate::request::preconditions::{IfRange, Preconditions};
 use crate::request::version_tag::{Variant, VersionTag};
 
@@ -55,6 +58,8 @@ pub async fn read(
             Preconditions::default()
         }
     };
+    let content = body.whole().map(|bytes| Content::of(&parts.headers, bytes));
+    let view = View::of(&ask, &parts.headers, &named, content.as_ref());
     let ledger = ask.gateway.ledger.clone();
     // R3: before the request goes out; a number fetched later could be put on older content.
     let stamp = ledger.observe(named.key, ask.route.whole, ask.route.route.upstream.read_lag);
@@ -64,7 +69,7 @@ pub async fn read(
     let answered = ask_origin(&ask, &named, &parts, body, &stated, stamp, plan).await;
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
     match answered {
-        Ok((answer, seen)) => stamped(&ask, &named, &parts, &stated, stamp, answer, seen),
+        Ok((answer, seen)) => stamped(&ask, &named, &parts, &stated, stamp, answer, seen, view),
         Err(no_answer) => {
             log_no_answer(&ask, &no_answer);
             (ask.refuse(&parts.headers, Some(&named), &unanswered(no_answer.end, true)), "unreachable")
@@ -156,6 +161,7 @@ fn stamped(
     stamp: ReadStamp,
     answer: Response<OriginBody>,
     seen: Seen,
+    view: Option<View>,
 ) -> (Response<AnswerBody>, &'static str) {
     let is_multipart = |kind: &HeaderValue| {
         const PARTS: &[u8] = b"multipart/byteranges";
@@ -178,18 +184,24 @@ fn stamped(
         ask.note_conflict(&parts.headers, Some(named), refusal);
         verdict = judge_read(&ask.method, &Preconditions::default(), stamp, &facts, of);
     }
-    match verdict {
+    let shown = read_shows(&ask.method, facts.status, &verdict).and(view);
+    let (mut answer, outcome, tag) = match verdict {
         ReadVerdict::Answer(tag) => {
             let mut answer = to_answer(ask, answer, &[header::ETAG]);
             put_tag(ask, named, &mut answer, tag);
-            (answer, "answered")
+            (answer, "answered", tag)
         }
-        ReadVerdict::NotModified(tag) => (not_modified(ask, named, answer, tag), "not-modified"),
+        ReadVerdict::NotModified(tag) => (not_modified(ask, named, answer, tag), "not-modified", tag),
         ReadVerdict::Refuse(refusal) => {
             answer.into_body().discard();
-            (ask.refuse(&parts.headers, Some(named), &refusal), "refused")
+            return (ask.refuse(&parts.headers, Some(named), &refusal), "refused");
         }
+    };
+    keep_from_caches(ask, answer.headers_mut());
+    if let Some((view, tag)) = shown.zip(tag) {
+        view.becomes(ask, tag, &mut answer);
     }
+    (answer, outcome)
 }
 
 fn not_modified(

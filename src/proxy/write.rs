@@ -43,12 +43,14 @@ use super::translate;
 use super::under_permit;
 use super::unjudged::Unjudged;
 use super::verify::Sent;
+use super::views::View;
 use crate::decide::claim::{Claim, judge_shown};
 use crate::decide::outcome::{WriteEnd, WriteOutcome, outcome};
 use crate::decide::policy::{EtagOnPut, Mode};
 use crate::decide::say;
 use crate::decide::validator::Validator;
 use crate::decide::verdict::{Refusal, RefusalKind};
+use crate::decide::views::{settlement_forgets, write_shows};
 use crate::ledger::permit::{Look, Settlement, WritePermit};
 use crate::request::method::Effect;
 use crate::request::version_tag::{Version, VersionTag};
@@ -95,7 +97,7 @@ async fn carry(
     mut body: OutgoingBody,
     admitted: Admitted,
 ) -> Carried {
-    let Admitted { permit, claim, translated, rules, .. } = admitted;
+    let Admitted { permit, claim, translated, rules, view, .. } = admitted;
     if let Err(refusal) = under_permit::check(&ask, &named, &parts, effect, &claim, &rules).await {
         give_up(permit).await;
         let outcome = if refusal.kind.is_conflict() { "refused" } else { "unreachable" };
@@ -115,7 +117,7 @@ async fn carry(
     let answered = exchange(&ask.route.pool, request, &ask.bounds, false).await;
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
     match answered {
-        Ok(answer) => settle_answered(&ask, &named, &parts, answer, permit, &claim, &sent).await,
+        Ok(answer) => settle_answered(&ask, &named, &parts, answer, permit, &claim, &sent, view).await,
         Err(no_answer) => {
             log_no_answer(&ask, &no_answer);
             let ended = outcome(no_answer.end, ask.policy());
@@ -124,6 +126,7 @@ async fn carry(
             let refusal = ask.refuse(&parts.headers, Some(&named), &unheard);
             let look = || sent.look(&ask, &named, &parts, refusal.status());
             settle(&ask, &named, permit, ended, look).await;
+            forget(&ask, view, ended);
             Carried { answered: (refusal, told), outcome: Some(ended) }
         }
     }
@@ -173,6 +176,7 @@ async fn settle_answered(
     permit: Result<WritePermit, Unjudged>,
     claim: &Claim,
     sent: &Sent,
+    view: Option<View>,
 ) -> Carried {
     let status = answer.status();
     let mut ended = outcome(WriteEnd::Answered(status), ask.policy());
@@ -201,11 +205,7 @@ async fn settle_answered(
         changes::touch_named_by(ask, answer.headers(), status, permit);
     }
     let settlement = settle(ask, named, permit, ended, || sent.look(ask, named, parts, status)).await;
-    let settled = matches!(settlement, Some(Settlement::Applied { version: Some(_) }));
-    let tag = match settlement {
-        Some(Settlement::Applied { version: Some(version) }) if describes_content => Some(version),
-        Some(Settlement::Applied { .. } | Settlement::NotApplied | Settlement::Unknown(_)) | None => None,
-    };
+    forget(ask, view, ended);
     if conflict.is_some() {
         let refusal = say::origin_conflict();
         if ask.policy().mode != Mode::Observe {
@@ -215,17 +215,26 @@ async fn settle_answered(
         }
         ask.note_conflict(&parts.headers, Some(named), &refusal);
     }
-    let tag = tag.map(|version| tag_of(ask, named, parts, answer.headers(), version));
+    let settled = match settlement {
+        Some(Settlement::Applied { version }) => version,
+        Some(Settlement::NotApplied | Settlement::Unknown(_)) | None => None,
+    };
     if ask.policy().validator != Validator::Version {
-        let answered = (answer_as_shown(ask, named, parts, answer, settled).await, "answered");
+        let answered = (answer_as_shown(ask, named, parts, answer, settled.is_some()).await, "answered");
         return Carried { answered, outcome: Some(ended) };
     }
+    let tag_of = |version| tag_of(ask, named, parts, answer.headers(), version);
+    let shown = write_shows(&ask.method, status, settled, describes_content).map(tag_of);
+    let tag = settled.filter(|_| describes_content).map(tag_of);
     let mut answer = to_answer(ask, answer, &[header::ETAG]);
     if let Some(tag) = tag
         && let Ok(value) = HeaderValue::from_bytes(&tag.field_value())
     {
         answer.headers_mut().insert(header::ETAG, value);
         ask.gateway.reads.note(named.key, tag.version);
+    }
+    if let Some((view, tag)) = view.zip(shown) {
+        view.becomes(ask, tag, &mut answer);
     }
     Carried { answered: (answer, "answered"), outcome: Some(ended) }
 }
@@ -248,10 +257,17 @@ async fn answer_as_shown(
     }
 }
 
+/// I3: until the answer is written out, nobody knows what the write's author knows of it.
+fn forget(ask: &Ask, view: Option<View>, ended: WriteOutcome) {
+    if let Some(view) = view.filter(|_| settlement_forgets(ended)) {
+        view.forget(ask);
+    }
+}
+
 /// R4: which answers to a write describe the content that it left behind.
 fn answers_with_tag(ask: &Ask, status: StatusCode, claim: &Claim) -> bool {
     // Who patches without having seen the rest does not know what the whole is now.
-    let replaces = ask.method == Method::PUT || (ask.method == Method::PATCH && claim.names_a_state());
+    let replaces = ask.method == Method::PUT || (ask.method == Method::PATCH && claim.saw_a_state());
     let complete = matches!(status, StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT);
     ask.policy().validator == Validator::Version
         && replaces

@@ -43,4 +43,5 @@ mod transitions;
 mod translate;
 mod unique_values;
 mod verify;
+mod views;
 mod writes;
