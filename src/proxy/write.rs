@@ -8,6 +8,7 @@
 //! |---|---|
 //! | for a place among the writes in flight | none: there is one, or the write is refused |
 //! | the look at the origin (`If-Match: *` and the like): HEAD, and GET after a HEAD that failed | each an exchange without a body: see [`exchange`]; once more where a connection proves to be dead |
+//! | the look for the tag that the origin shows (`validator = "content"` and `"origin"`): GET, its body too | `response_timeout` |
 //! | what is left of a look's answer | nobody waits for it; it is dropped after `body_idle_timeout` |
 //! | the write itself | an exchange: `connect_timeout` for each of its steps, `upload_timeout`, `response_timeout` |
 //! | the rest of a body that was answered early | the same `upload_timeout`, from when the body began to be sent |
@@ -96,7 +97,8 @@ async fn carry(
         let shown = show(&ask, &named, &parts, effect, &claim).await;
         match shown {
             Ok(()) => {}
-            Err(refusal) if ask.policy().mode == Mode::Observe && refusal.kind.is_conflict() => {
+            // A look that failed says nothing, and stops nothing that is only observed.
+            Err(refusal) if ask.policy().mode == Mode::Observe => {
                 ask.note_conflict(&parts.headers, Some(&named), &refusal);
             }
             Err(refusal) => {

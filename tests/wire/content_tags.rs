@@ -220,8 +220,10 @@ fn observe_mode_changes_nothing_and_counts() {
     assert!(seen.has("Accept-Encoding") && seen.has("If-None-Match"), "{}", origin.story());
     proxy.put("/items/1", "\"c-00\"", "{\"n\":2}").expect(204);
     assert_eq!(origin.only("PUT", "/items/1").field("If-Match"), Some("\"c-00\""));
-    proxy.expect_metric(
-        "ifmatch_conflicts_total{kind=\"precondition-failed\",mode=\"observe\",route=\"item\"}",
-        1,
-    );
+    let counted = "ifmatch_conflicts_total{kind=\"precondition-failed\",mode=\"observe\",route=\"item\"}";
+    proxy.expect_metric(counted, 1);
+    origin.once("GET", "/items/1", |exchange| exchange.close());
+    origin.once("GET", "/items/1", |exchange| exchange.close());
+    proxy.put("/items/1", "\"c-00\"", "{\"n\":3}").expect(204);
+    proxy.expect_metric(counted, 1);
 }
