@@ -91,6 +91,8 @@ fn the_origin_is_asked_for_the_whole_without_coding_or_condition() {
     let write = put("/items/1", &tag, "{}").field("Accept-Encoding", "gzip");
     proxy.ask(&write).expect(204);
     assert_eq!(origin.seen_count(), 4, "two reads, a look and the write\n{}", origin.story());
+    let looks = origin.seen_to("GET", "/items/1");
+    assert_eq!(looks.last().expect("a look").field("Cache-Control"), Some("no-cache"));
     for seen in origin.seen() {
         for name in ["Accept-Encoding", "Range", "If-Range", "If-Match", "If-None-Match"] {
             assert!(!seen.has(name), "{name}\n{}", origin.story());
