@@ -5,6 +5,7 @@
 
 mod conditions;
 mod rules;
+mod validators;
 mod views;
 
 use std::path::PathBuf;

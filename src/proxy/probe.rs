@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::request::Parts;
 use http::uri::{InvalidUri, PathAndQuery};
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 
 use super::ask::Ask;
 use super::body::{AnswerContent, OriginBody};
@@ -98,6 +98,8 @@ pub async fn current(ask: &Ask, parts: &Parts, other: Option<PathAndQuery>) -> R
     let read = async {
         let mut question = question(ask, parts, Method::GET)?;
         question.target = other.unwrap_or(question.target);
+        // A cache on the way would show a state that may be over (RFC 9111 section 5.2.1.4).
+        question.fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         let (head, body) = question.put(&ask.bounds).await?.into_parts();
         let content = body.read_up_to(ask.route.route.body_limit).await;
         let content = content.map_err(|error| no_answer(WriteEnd::ConnectionLost, error))?;

@@ -73,6 +73,7 @@ pub fn stays_behind(ask: &Ask) -> Cow<'static, [HeaderName]> {
     }
     if let (Some(PreconditionFrom::Header(name)), Validator::Version | Validator::Content { .. }) =
         (&ask.policy().precondition_from, validator)
+        && ask.policy().mode != Mode::Observe
     {
         without.to_mut().push(name.clone());
     }

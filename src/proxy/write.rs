@@ -8,6 +8,7 @@
 //! |---|---|
 //! | for a place among the writes in flight | none: there is one, or the write is refused |
 //! | the look at the origin (`If-Match: *` and the like): HEAD, and GET after a HEAD that failed | each an exchange without a body: see [`exchange`]; once more where a connection proves to be dead |
+//! | the look for the tag that the origin shows (`validator = "content"` and `"origin"`): GET, its body too | `response_timeout` |
 //! | what is left of a look's answer | nobody waits for it; it is dropped after `body_idle_timeout` |
 //! | the looks of `unique` and `transitions`, one after the other | `response_timeout` for each |
 //! | the write itself | an exchange: `connect_timeout` for each of its steps, `upload_timeout`, `response_timeout` |

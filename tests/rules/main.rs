@@ -24,6 +24,7 @@ mod readme;
 mod regressions;
 mod seeded;
 mod sequences;
+mod shown_tags;
 mod snapshot;
 mod time;
 mod truth_table;

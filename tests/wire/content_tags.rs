@@ -91,6 +91,8 @@ fn the_origin_is_asked_for_the_whole_without_coding_or_condition() {
     let write = put("/items/1", &tag, "{}").field("Accept-Encoding", "gzip");
     proxy.ask(&write).expect(204);
     assert_eq!(origin.seen_count(), 4, "two reads, a look and the write\n{}", origin.story());
+    let looks = origin.seen_to("GET", "/items/1");
+    assert_eq!(looks.last().expect("a look").field("Cache-Control"), Some("no-cache"));
     for seen in origin.seen() {
         for name in ["Accept-Encoding", "Range", "If-Range", "If-Match", "If-None-Match"] {
             assert!(!seen.has(name), "{name}\n{}", origin.story());
@@ -220,8 +222,10 @@ fn observe_mode_changes_nothing_and_counts() {
     assert!(seen.has("Accept-Encoding") && seen.has("If-None-Match"), "{}", origin.story());
     proxy.put("/items/1", "\"c-00\"", "{\"n\":2}").expect(204);
     assert_eq!(origin.only("PUT", "/items/1").field("If-Match"), Some("\"c-00\""));
-    proxy.expect_metric(
-        "ifmatch_conflicts_total{kind=\"precondition-failed\",mode=\"observe\",route=\"item\"}",
-        1,
-    );
+    let counted = "ifmatch_conflicts_total{kind=\"precondition-failed\",mode=\"observe\",route=\"item\"}";
+    proxy.expect_metric(counted, 1);
+    origin.once("GET", "/items/1", |exchange| exchange.close());
+    origin.once("GET", "/items/1", |exchange| exchange.close());
+    proxy.put("/items/1", "\"c-00\"", "{\"n\":3}").expect(204);
+    proxy.expect_metric(counted, 1);
 }

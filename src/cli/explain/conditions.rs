@@ -2,12 +2,13 @@
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::{Asked, Told, rules, views};
+use super::{Asked, Told, rules, validators, views};
 use crate::config::checked::Route;
 use crate::decide::claim::{Claim, HoldMode, claim};
 use crate::decide::create;
 use crate::decide::policy::{Mode, Overlap, RoutePolicy, Unconditional, VerifyUnknown, WeakIfMatch};
 use crate::decide::say;
+use crate::decide::validator::Validator;
 use crate::decide::verdict::RefusalKind;
 use crate::decide::views::goes_by_view;
 use crate::request::entity_tag::{EntityTag, TagCondition};
@@ -17,6 +18,7 @@ use crate::request::version_tag::{Incarnation, ResourceKey, VersionTag};
 
 /// Tells the preconditions and the decision.
 pub(super) fn tell(told: &mut Told, route: &Route, effect: Effect, asked: &Asked) {
+    validators::tell(told, route);
     let mut stated = match Preconditions::read(&asked.fields) {
         Ok(stated) => stated,
         Err(malformed) => {
@@ -25,6 +27,12 @@ pub(super) fn tell(told: &mut Told, route: &Route, effect: Effect, asked: &Asked
             return;
         }
     };
+    if effect.writes()
+        && let Err(refusal) = validators::state_elsewhere(told, &mut stated, route, asked)
+    {
+        told.refusal(&refusal, Some(route));
+        return;
+    }
     tell_stated(told, &stated, &route.policy);
     tell_ignored(told, &stated, &asked.fields);
     if effect.writes() && rules::only_creates(&route.policy, asked) {
@@ -76,6 +84,9 @@ fn tell_stated(told: &mut Told, stated: &Preconditions, policy: &RoutePolicy) {
 
 /// Whose tag it is, and what it names.
 fn of_tag(tag: &EntityTag, policy: &RoutePolicy, strong: bool) -> String {
+    if let Some(words) = validators::of_tag(&policy.validator) {
+        return words.to_owned();
+    }
     let lenient = !strong || policy.weak_if_match == WeakIfMatch::Accept;
     let read = if lenient { VersionTag::read_with_suffix(tag) } else { VersionTag::read(tag) };
     match read {
@@ -157,7 +168,13 @@ fn tell_write(told: &mut Told, route: &Route, effect: Effect, stated: &Precondit
     }
     let conditions = conditions(&claim, effect, policy, incarnation);
     if conditions.is_empty() {
-        told.line("decision", "forwarded: nothing of the resource's state is asked for");
+        let judged_there = claim.lists_tags && policy.validator == Validator::Enforced;
+        let why = if judged_there {
+            "the origin judges it"
+        } else {
+            "nothing of the resource's state is asked for"
+        };
+        told.line("decision", format!("forwarded: {why}"));
     } else {
         told.line("decision", format!("forwarded if {}", conditions.join(", and ")));
         let status = RefusalKind::PreconditionFailed.status(policy.statuses).as_u16();
@@ -189,6 +206,7 @@ fn conditions(claim: &Claim, effect: Effect, policy: &RoutePolicy, incarnation: 
     if !claim.condition.none_of.is_empty() {
         conditions.push(format!("the resource's version is not {}", list(&claim.condition.none_of)));
     }
+    conditions.extend(validators::conditions(claim));
     if claim.probe.must_exist {
         conditions.push("the origin, asked first, shows that the resource exists".to_owned());
     }

@@ -18,6 +18,19 @@ upstream = "u"
 resource = "{query.id}"
 mode = "observe"
 [[routes]]
+name = "product"
+path = "/products/{id}"
+upstream = "u"
+validator = "content"
+ignore = ["/at"]
+precondition_from = { query = "rev" }
+[[routes]]
+name = "document"
+path = "/db/{id}"
+upstream = "u"
+validator = "origin"
+origin_enforces = true
+[[routes]]
 name = "raw"
 hosts = ["raw.example.com"]
 path = "/{*rest}"
@@ -49,6 +62,19 @@ fn a_blind_write_hears_428_and_its_resource() {
     let told = ask("PUT", "/Orders//17/?x=1", &[]);
     says(&told, &["route         order: ", "resource      order:17", "also changes  orders"]);
     says(&told, &["guarded write", "precondition  none", "decision      428 precondition-required: "]);
+}
+
+#[test]
+fn what_tags_stand_for_is_told_and_where_they_come_from() {
+    let told = ask("PUT", "/products/17?rev=c-1", &[]);
+    says(&told, &["tags          stand for a digest of the content, in JSON without /at"]);
+    says(&told, &["precondition  the parameter rev, as if it stood in If-Match"]);
+    says(&told, &["decision      forwarded if the origin, asked first, shows \"c-1\"\n"]);
+    let told = ask("PUT", "/products/17?rev=", &[]);
+    says(&told, &["the parameter rev states nothing", "decision      428 precondition-required: "]);
+    says(&ask("PUT", "/products/17?rev=1&rev=2", &[]), &["decision      400 malformed-precondition: "]);
+    let told = ask("PUT", "/db/17", &["If-Match: \"2-a\""]);
+    says(&told, &["If-Match: \"2-a\": passed on; the origin compares it", "forwarded: the origin judges it"]);
 }
 
 #[test]
