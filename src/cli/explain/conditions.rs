@@ -31,7 +31,9 @@ pub(super) fn tell(told: &mut Told, route: &Route, effect: Effect, asked: &Asked
     }
     match effect {
         Effect::Read => tell_read(told, &stated),
-        Effect::Neither | Effect::Write | Effect::GuardedWrite => tell_write(told, route, effect, &stated),
+        Effect::Neither | Effect::Write | Effect::GuardedWrite => {
+            tell_write(told, route, effect, &stated, asked)
+        }
     }
 }
 
@@ -131,7 +133,7 @@ fn named_first(stated: &Preconditions) -> (Incarnation, ResourceKey) {
     ours.map_or((Incarnation(0), ResourceKey(0)), |tag| (tag.incarnation, ResourceKey(tag.resource.into())))
 }
 
-fn tell_write(told: &mut Told, route: &Route, effect: Effect, stated: &Preconditions) {
+fn tell_write(told: &mut Told, route: &Route, effect: Effect, stated: &Preconditions, asked: &Asked) {
     let policy = &route.policy;
     let (incarnation, resource) = named_first(stated);
     let claim = match claim(effect, stated, policy, incarnation, resource) {
@@ -151,7 +153,13 @@ fn tell_write(told: &mut Told, route: &Route, effect: Effect, stated: &Precondit
     } else {
         told.line("decision", format!("forwarded if {}", conditions.join(", and ")));
         let status = RefusalKind::PreconditionFailed.status(policy.statuses).as_u16();
-        told.line("", format!("else {status} precondition-failed"));
+        let only_creates = effect.writes() && rules::only_creates(policy, asked);
+        let otherwise = match (only_creates, conditions.len()) {
+            (true, 1) => "409 already-exists".to_owned(),
+            (true, _) => format!("{status} precondition-failed, or 409 already-exists"),
+            (false, _) => format!("{status} precondition-failed"),
+        };
+        told.line("", format!("else {otherwise}"));
     }
     told.line("", beside_others(&claim, policy));
     if claim.is_override {
