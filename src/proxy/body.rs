@@ -30,10 +30,16 @@ pub struct OriginBody {
     clock: Clock,
     broken: Option<BodyError>,
     tag_stays: bool,
-    /// What was read ahead, and is still to come.
-    ahead: VecDeque<Frame<Bytes>>,
-    /// What comes after that, if it broke while it was read ahead.
-    breaks_then: Option<BodyError>,
+    /// In a box: hardly any answer is read ahead.
+    ahead: Option<Box<Ahead>>,
+}
+
+/// What was read ahead, and is still to come.
+#[derive(Default)]
+struct Ahead {
+    frames: VecDeque<Frame<Bytes>>,
+    /// What comes after them, if it broke.
+    breaks: Option<BodyError>,
 }
 
 impl OriginBody {
@@ -47,8 +53,7 @@ impl OriginBody {
             clock: Clock::default(),
             broken: None,
             tag_stays: false,
-            ahead: VecDeque::new(),
-            breaks_then: None,
+            ahead: None,
         };
         if body.incoming.is_end_stream() {
             body.put_back();
@@ -146,29 +151,27 @@ impl OriginBody {
         if self.size_hint().lower() > limit as u64 {
             return None;
         }
+        let mut ahead = Box::<Ahead>::default();
         let mut bytes = BytesMut::new();
-        while let Some(frame) = poll_fn(|cx| self.poll_origin(cx)).await {
+        while ahead.breaks.is_none()
+            && bytes.len() <= limit
+            && let Some(frame) = poll_fn(|cx| self.poll_origin(cx)).await
+        {
             match frame {
                 Ok(frame) => {
-                    if let Some(data) = frame.data_ref() {
-                        bytes.extend_from_slice(data);
-                    }
-                    self.ahead.push_back(frame);
+                    bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+                    ahead.frames.push_back(frame);
                 }
-                Err(error) => {
-                    self.breaks_then = Some(error);
-                    return None;
-                }
-            }
-            if bytes.len() > limit {
-                return None;
+                Err(error) => ahead.breaks = Some(error),
             }
         }
-        Some(bytes.freeze())
+        let whole = ahead.breaks.is_none() && bytes.len() <= limit;
+        self.ahead = Some(ahead);
+        whole.then(|| bytes.freeze())
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let next = match self.ahead.pop_front() {
+        let next = match self.ahead.as_mut().and_then(|ahead| ahead.frames.pop_front()) {
             Some(frame) => Some(Ok(frame)),
             None => ready!(self.poll_origin(cx)),
         };
@@ -199,7 +202,7 @@ impl OriginBody {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        if let Some(error) = self.breaks_then.take() {
+        if let Some(error) = self.ahead.as_mut().and_then(|ahead| ahead.breaks.take()) {
             return self.breaks(error, cx);
         }
         let incoming = Pin::new(&mut self.incoming);
@@ -242,11 +245,13 @@ impl Body for OriginBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ahead.is_empty() && self.breaks_then.is_none() && self.incoming.is_end_stream()
+        let come = |ahead: &Ahead| ahead.frames.is_empty() && ahead.breaks.is_none();
+        self.incoming.is_end_stream() && self.ahead.as_deref().is_none_or(come)
     }
 
     fn size_hint(&self) -> SizeHint {
-        let ahead: usize = self.ahead.iter().filter_map(Frame::data_ref).map(Bytes::len).sum();
+        let frames = self.ahead.iter().flat_map(|ahead| &ahead.frames);
+        let ahead: usize = frames.filter_map(Frame::data_ref).map(Bytes::len).sum();
         match self.incoming.size_hint().exact() {
             Some(rest) => SizeHint::with_exact(rest + ahead as u64),
             None => SizeHint::new(),

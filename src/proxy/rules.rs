@@ -74,11 +74,11 @@ impl Rules {
         let overrides = overrides(ask, parts, content);
         for (at, rule) in policy.unique.iter().enumerate() {
             if rule.applies(&ask.method, &overrides) {
-                self.look_ups.extend(unless(&lets_by, look_up(ask, content, at, rule))?);
+                self.look_ups.extend(unless(lets_by, look_up(ask, content, at, rule))?);
             }
         }
         if let Some(rule) = &policy.transitions {
-            self.moving = unless(&lets_by, moving(ask, content, rule))?;
+            self.moving = unless(lets_by, moving(ask, content, rule))?;
         }
         Ok(())
     }

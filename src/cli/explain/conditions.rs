@@ -178,7 +178,13 @@ fn tell_write(told: &mut Told, route: &Route, effect: Effect, stated: &Precondit
     } else {
         told.line("decision", format!("forwarded if {}", conditions.join(", and ")));
         let status = RefusalKind::PreconditionFailed.status(policy.statuses).as_u16();
-        told.line("", format!("else {status} precondition-failed"));
+        let only_creates = effect.writes() && rules::only_creates(policy, asked);
+        let otherwise = match (only_creates, conditions.len()) {
+            (true, 1) => "409 already-exists".to_owned(),
+            (true, _) => format!("{status} precondition-failed, or 409 already-exists"),
+            (false, _) => format!("{status} precondition-failed"),
+        };
+        told.line("", format!("else {otherwise}"));
     }
     told.line("", beside_others(&claim, policy));
     if claim.is_override {

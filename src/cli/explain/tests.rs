@@ -12,6 +12,14 @@ also_changes = ["orders"]
 verify_unknown = true
 params = { id = "[1-9][0-9]*" }
 [[routes]]
+name = "customers"
+path = "/customers/{id}"
+upstream = "u"
+create = "only"
+unique = [{ field = "/email", normalise = ["trim", "case"], scope = "mail", methods = ["POST", "PUT"], lookup = "/find?email={value}" }]
+transitions = { field = "/state", to = { body = "/state" }, look = "/c/{id}", allowed = { new = ["active"], old = ["active"] } }
+translate = [{ status = [500, 502], field = "/code", pattern = "^E1$", not_applied = true }]
+[[routes]]
 name = "call"
 path = "/call"
 upstream = "u"
@@ -150,4 +158,40 @@ fn every_mistake_of_a_question_is_told() {
             "-H: \"nonsense\" is not a field; expected 'Field: value'",
         ]
     );
+}
+
+fn ask_with(method: &str, url: &str, content: &str) -> String {
+    let question = Question {
+        file: PathBuf::new(),
+        method: method.into(),
+        url: url.into(),
+        content: Some(content.into()),
+        fields: Vec::new(),
+    };
+    let config = config::parse("f", FILE).expect("correct");
+    told(&config, &Asked::read(&question).expect("a request"))
+}
+
+#[test]
+fn rules_about_values_states_and_answers_are_told() {
+    let told = ask_with("PUT", "/customers/A", r#"{"email":" Bob@x.org","state":"active"}"#);
+    says(
+        &told,
+        &["create        \"only\": what exists is not replaced", "shows that the resource does not exist"],
+    );
+    says(&told, &["else 409 already-exists"]);
+    assert!(!told.contains("428"), "{told}");
+    says(&told, &["unique        \"bob@x.org\" at /email, in the scope \"mail\""]);
+    says(
+        &told,
+        &["GET /find?email=bob%40x.org is asked first", "GET /find?email=%20Bob%40x.org is asked first"],
+    );
+    says(&told, &["to \"active\": allowed from new, old, itself", "GET /c/A shows the state at /state"]);
+    says(&told, &["translate     an answer 500, 502 with text of ^E1$ at /code: 409 origin-conflict"]);
+    let told = ask_with("POST", "/customers/A", "{}");
+    says(&told, &["no value at /email (-d): nothing to reserve", "states no state: no move"]);
+    assert!(!told.contains("already-exists"), "{told}");
+    let told = ask_with("POST", "/customers/A", "{");
+    says(&told, &["the content (-d) is not a JSON text", "400 unreadable-content"]);
+    assert!(!ask_with("DELETE", "/customers/A", "{").contains("unique"));
 }
