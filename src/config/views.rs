@@ -24,7 +24,7 @@ pub(super) fn views(
     let per = table.read_if_given("view_per", view_per);
     let read = ViewPolicy { when_unknown: when_unknown?, per: per?, kept: kept? };
     match unconditional? {
-        Unconditional::Infer if read.kept == ViewIn::Memory && *principal? == None => {
+        Unconditional::Infer if read.kept == ViewIn::Memory && principal?.is_none() => {
             table.given("unconditional")?.tell(
                 Mistake::found("nothing tells clients apart whose reading is to be inferred").expected(
                     "principal = { header = \"Authorization\" } or { cookie = \"session\" } beside it, or view_in = \"cookie\"",

@@ -98,7 +98,6 @@ impl Views {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash choose a shard")]
     fn shard(&self, key: ViewKey) -> Option<&Mutex<Kept>> {
         // Not those that choose a place within it.
         self.shards.get((key.0 >> 96) as usize % self.shards.len())

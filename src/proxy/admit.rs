@@ -117,7 +117,11 @@ pub async fn admit(
     };
     let refusal_of = |reason| match reason {
         NotBegun::Stale(_) if claim.by_view => say::stale_view(),
-        reason => refusal_of(reason),
+        reason @ (NotBegun::Stale(_)
+        | NotBegun::Occupied { .. }
+        | NotBegun::Starting(_)
+        | NotBegun::NoRoom
+        | NotBegun::Closed) => refusal_of(reason),
     };
     let entered = Instant::now();
     let begun = begin(ask, &write, claim.patience).await;

@@ -69,7 +69,11 @@ pub async fn read(
     let answered = ask_origin(&ask, &named, &parts, body, &stated, stamp, plan).await;
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
     match answered {
-        Ok((answer, seen)) => stamped(&ask, &named, &parts, &stated, stamp, answer, seen, view),
+        Ok((answer, seen)) => {
+            let seen = Seen { view, ..seen };
+            stamped(&ask, &named, &parts, &stated, stamp, answer, seen)
+        }
+
         Err(no_answer) => {
             log_no_answer(&ask, &no_answer);
             (ask.refuse(&parts.headers, Some(&named), &unanswered(no_answer.end, true)), "unreachable")
@@ -81,6 +85,8 @@ pub async fn read(
 struct Seen {
     variant: Variant,
     still_at_rest: bool,
+    /// The view that the answer may become.
+    view: Option<View>,
 }
 
 async fn ask_origin(
@@ -133,7 +139,7 @@ fn see(ask: &Ask, named: &Named, parts: &Parts, stamp: ReadStamp, answer: &Respo
             variant = ledger.variant(&[&variant.0.to_be_bytes(), &all.to_be_bytes()]);
         }
     }
-    Seen { variant, still_at_rest }
+    Seen { variant, still_at_rest, view: None }
 }
 
 /// The conditional fields that the origin does not get: those with tags, which are ours, and those
@@ -161,7 +167,6 @@ fn stamped(
     stamp: ReadStamp,
     answer: Response<OriginBody>,
     seen: Seen,
-    view: Option<View>,
 ) -> (Response<AnswerBody>, &'static str) {
     let is_multipart = |kind: &HeaderValue| {
         const PARTS: &[u8] = b"multipart/byteranges";
@@ -184,7 +189,7 @@ fn stamped(
         ask.note_conflict(&parts.headers, Some(named), refusal);
         verdict = judge_read(&ask.method, &Preconditions::default(), stamp, &facts, of);
     }
-    let shown = read_shows(&ask.method, facts.status, &verdict).and(view);
+    let shown = read_shows(&ask.method, facts.status, &verdict).and(seen.view);
     let (mut answer, outcome, tag) = match verdict {
         ReadVerdict::Answer(tag) => {
             let mut answer = to_answer(ask, answer, &[header::ETAG]);

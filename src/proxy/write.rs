@@ -118,7 +118,10 @@ async fn carry(
     let answered = exchange(&ask.route.pool, request, &ask.bounds, false).await;
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
     match answered {
-        Ok(answer) => settle_answered(&ask, &named, &parts, answer, permit, &claim, &sent, view).await,
+        Ok(answer) => {
+            settle_answered(&ask, &named, &parts, answer, permit, &Judged { claim: &claim, view }, &sent)
+                .await
+        }
         Err(no_answer) => {
             log_no_answer(&ask, &no_answer);
             let ended = outcome(no_answer.end, ask.policy());
@@ -175,10 +178,10 @@ async fn settle_answered(
     parts: &Parts,
     mut answer: Response<OriginBody>,
     permit: Result<WritePermit, Unjudged>,
-    claim: &Claim,
+    judged: &Judged<'_>,
     sent: &Sent,
-    view: Option<View>,
 ) -> Carried {
+    let Judged { claim, view } = *judged;
     let status = answer.status();
     let mut ended = outcome(WriteEnd::Answered(status), ask.policy());
     if ended == WriteOutcome::Applied {
@@ -256,6 +259,13 @@ async fn answer_as_shown(
             ask.refuse(&parts.headers, Some(named), &unanswered(WriteEnd::ConnectionLost, false))
         }
     }
+}
+
+/// What a write was judged by.
+struct Judged<'a> {
+    claim: &'a Claim,
+    /// Its author's, where the route infers.
+    view: Option<View>,
 }
 
 /// I3: until the answer is written out, nobody knows what the write's author knows of it.

@@ -16,7 +16,7 @@ pub(super) struct Found {
 
 /// Searches everything that can happen, until an update is lost.
 pub(super) fn search(world: World) -> Found {
-    let first = State::first().canonical();
+    let first = State::first().canonical(world);
     let mut seen = HashMap::from([(first.clone(), 0)]);
     let mut states: Vec<(State, usize, String)> = vec![(first, 0, String::new())];
     let (mut at, mut transitions) = (0, 0);
@@ -34,7 +34,7 @@ pub(super) fn search(world: World) -> Found {
         }
         for (told, to) in found {
             transitions += 1;
-            if let Entry::Vacant(vacant) = seen.entry(to.canonical()) {
+            if let Entry::Vacant(vacant) = seen.entry(to.canonical(world)) {
                 states.push((vacant.key().clone(), at, told));
                 vacant.insert(states.len() - 1);
             }

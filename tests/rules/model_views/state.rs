@@ -1,7 +1,5 @@
 //! What there is at a moment, and the names that do not matter in it.
 
-use std::collections::BTreeMap;
-
 /// At most so many resources and clients.
 pub(super) const KEYS: usize = 2;
 pub(super) const CLIENTS: usize = 3;
@@ -157,20 +155,87 @@ impl State {
         most + 1
     }
 
-    /// Names numbers by their rank, and contents in the order in which they stand here.
-    pub(super) fn canonical(mut self) -> State {
-        let mut ranks = BTreeMap::new();
-        self.each_version(&mut |version| drop(ranks.insert(*version, 0)));
-        for (rank, name) in (1..).zip(ranks.values_mut()) {
-            *name = rank;
+    /// What can never match again is one: a version that is not its slot's current one, for numbers never repeat, and
+    /// a content that the origin does not have and that no write under way puts there.
+    pub(super) fn canonical(mut self, world: World) -> State {
+        let versions = self.versions;
+        let known = |version: &mut u8, key: usize| *version = u8::from(*version == versions[world.slot(key)]);
+        let mut names = [[None; 3]; KEYS];
+        for (key, names) in names.iter_mut().enumerate() {
+            let puts = self
+                .writes
+                .iter()
+                .flatten()
+                .flatten()
+                .filter(|write| write.key == key)
+                .map(|write| write.puts);
+            let contents = std::iter::once(self.origin[key]).chain(puts);
+            names.iter_mut().zip(contents).for_each(|(name, content)| *name = Some(content));
         }
-        self.each_version(&mut |version| *version = ranks[version]);
-        let mut names = BTreeMap::new();
-        self.each_content(&mut |content| {
-            let next = names.len() as u8;
-            *content = *names.entry(*content).or_insert(next);
-        });
+        let rename = |content: &mut u8, key: usize| {
+            *content =
+                names[key].iter().position(|name| *name == Some(*content)).map_or(0, |at| at as u8 + 1);
+        };
+        for views in &mut self.views {
+            views.iter_mut().enumerate().for_each(|(key, view)| view.iter_mut().for_each(|v| known(v, key)));
+        }
+        for client in &mut self.clients {
+            for shown in [&mut client.holds, &mut client.before] {
+                shown
+                    .iter_mut()
+                    .enumerate()
+                    .for_each(|(key, held)| held.iter_mut().for_each(|c| rename(c, key)));
+            }
+            match &mut client.doing {
+                Doing::Reading { key, stamp, content } => {
+                    known(stamp, *key);
+                    content.iter_mut().for_each(|content| rename(content, *key));
+                }
+                Doing::Told { key, gives, content } => {
+                    gives.iter_mut().for_each(|version| known(version, *key));
+                    content.iter_mut().for_each(|content| rename(content, *key));
+                }
+                Doing::Nothing | Doing::Writing => {}
+            }
+        }
+        for write in self.writes.iter_mut().flatten().flatten() {
+            write.saw.iter_mut().for_each(|content| rename(content, write.key));
+            rename(&mut write.puts, write.key);
+        }
+        for (key, content) in self.origin.iter_mut().enumerate() {
+            rename(content, key);
+        }
+        self.versions = [1; KEYS];
+        self.without_what_is_over(world);
         self
+    }
+
+    /// A view that can never match again is no view, unless forgotten ones are broken; a content that is over is none,
+    /// unless a client may go back to it; and of a write that was applied nobody asks any more what its author saw.
+    fn without_what_is_over(&mut self, world: World) {
+        const OVER: Option<u8> = Some(0);
+        if world.broken != Some(Broken::ForgottenIsTheFloor) {
+            self.views.iter_mut().flatten().filter(|view| **view == OVER).for_each(|view| *view = None);
+        }
+        if !world.back {
+            let held = self.clients.iter_mut().flat_map(|client| &mut client.holds);
+            held.filter(|held| **held == OVER).for_each(|held| *held = None);
+        }
+        for client in &mut self.clients {
+            if let Doing::Told { gives, .. } = &mut client.doing
+                && *gives == OVER
+            {
+                *gives = None;
+            }
+        }
+        for write in self.writes.iter_mut().flatten().flatten() {
+            if write.saw == OVER || matches!(write.at, At::Applied | At::Unknown { applied: true }) {
+                write.saw = None;
+            }
+            if matches!(write.at, At::Unknown { .. }) {
+                write.unknowing = false;
+            }
+        }
     }
 
     fn each_version(&mut self, see: &mut dyn FnMut(&mut u8)) {
