@@ -157,6 +157,7 @@ fn told(config: &Config, asked: &Asked) -> String {
         told.line("decision", "forwarded as it is: mode = \"off\", no versions, no tags");
         return told.0;
     }
+    conditions::tell_passed(&mut told, route, &asked.fields);
     let effect = tell_effect(&mut told, route, asked);
     if effect == Effect::Neither {
         told.line("decision", "forwarded as it is");
@@ -166,7 +167,8 @@ fn told(config: &Config, asked: &Asked) -> String {
         Ok(id) => told.line("resource", format!("{id} ({})", named_by(route))),
         Err(refusal) => {
             let by_content = refusal.kind == RefusalKind::UnreadableContent;
-            let why = if by_content { "the content (-d) does not name it" } else { "the target is ambiguous" };
+            let why =
+                if by_content { "the content (-d) does not name it" } else { "the target is ambiguous" };
             told.line("resource", format!("none: {why}"));
             told.refusal(&refusal, Some(route));
             return told.0;
@@ -201,6 +203,7 @@ fn tell_effect(told: &mut Told, route: &Route, asked: &Asked) -> Effect {
     let effect = aim::effect(&route.policy, &asked.method, &overrides);
     let words = match effect {
         Effect::Neither => "neither reads nor changes a resource; never conditional",
+        Effect::Read if route.policy.mode == Mode::Observe => "a read; its answer keeps the origin's own tag",
         Effect::Read => "a read; its answer is stamped",
         Effect::Write => {
             "a write that needs no precondition; it occupies and changes the resource all the same"

@@ -6,6 +6,7 @@ use http::request::Parts;
 
 use super::ask::{Ask, Named};
 use super::changes;
+use super::observe;
 use super::unjudged::Unjudged;
 use crate::decide::claim::{Claim, Patience, claim};
 use crate::decide::outcome::WriteOutcome;
@@ -72,7 +73,12 @@ pub async fn admit(
     let turn = in_force(&id);
     let named = ask.named_to_write(id);
     let claim = match stated_claim(ask, &named, effect, parts) {
-        Ok(claim) => claim,
+        Ok(mut claim) => {
+            if observe {
+                observe::count_origins_tag(ask, &named, &parts.headers, &mut claim);
+            }
+            claim
+        }
         Err(refusal) if observe => {
             ask.note_conflict(&parts.headers, Some(&named), &refusal);
             Claim::blind()

@@ -11,6 +11,7 @@ use super::in_flight::Counter;
 use super::origin::pool::Pool;
 use crate::config::checked::{Config, Ledger, Limits, Route, Server};
 use crate::decide::naming::{Affected, Naming};
+use crate::decide::policy::Mode;
 use crate::identify::route_table::RouteTable;
 use crate::ledger::memory::MemoryLedger;
 use crate::ledger::names::NamesInForce;
@@ -68,7 +69,8 @@ pub struct LiveRoute {
     pub metrics: Arc<RouteMetrics>,
     /// The way to its origin.
     pub pool: Arc<Pool>,
-    /// Whether ifmatch keeps versions of resources behind the same upstream, for this route or another.
+    /// Whether ifmatch guards resources behind the same upstream, for this route or another: one that only
+    /// observes guards none.
     pub beside_managed: bool,
     /// The slot that stands for its upstream as a whole, if some route changes all of it.
     pub whole: Option<ResourceKey>,
@@ -182,7 +184,7 @@ impl Live {
         let managed: HashSet<Arc<str>> = config
             .routes
             .iter()
-            .filter(|route| route.policy.is_managed())
+            .filter(|route| route.policy.mode == Mode::Enforce)
             .map(|route| route.upstream.name.clone())
             .collect();
         let live_route = |route: &Route| {

@@ -29,10 +29,11 @@ use super::body::{AnswerBody, OriginBody};
 use super::changes;
 use super::gateway::Gateway;
 use super::in_flight::InFlight;
+use super::observe;
 use super::origin::exchange::exchange;
 use super::outgoing::OutgoingBody;
 use super::outlive::{Carried, Teller};
-use super::pass::{log_no_answer, onward, to_answer, unanswered};
+use super::pass::{log_no_answer, onward, origins_own, stays_behind, to_answer, unanswered};
 use super::probe;
 use super::refuse::refuse;
 use super::representation::variant;
@@ -40,12 +41,11 @@ use super::unjudged::Unjudged;
 use super::verify::Sent;
 use crate::decide::claim::{Claim, judge_shown};
 use crate::decide::outcome::{WriteEnd, WriteOutcome, outcome};
-use crate::decide::policy::{EtagOnPut, Mode};
+use crate::decide::policy::EtagOnPut;
 use crate::decide::say;
 use crate::decide::verdict::{Refusal, RefusalKind};
 use crate::ledger::permit::{Look, Settlement, WritePermit};
 use crate::request::method::Effect;
-use crate::request::preconditions::CONDITIONAL_FIELDS;
 use crate::request::version_tag::{Version, VersionTag};
 
 type Answered = (Response<AnswerBody>, &'static str);
@@ -95,9 +95,8 @@ async fn carry(
         let shown = show(&ask, &named, &parts, effect, &claim).await;
         match shown {
             Ok(()) => {}
-            Err(refusal) if ask.policy().mode == Mode::Observe && refusal.kind.is_conflict() => {
-                ask.note_conflict(&parts.headers, Some(&named), &refusal);
-            }
+            // An origin that cannot be asked tells the client so itself, or not.
+            Err(refusal) if ask.observes() => ask.note_conflict(&parts.headers, Some(&named), &refusal),
             Err(refusal) => {
                 give_up(permit).await;
                 let outcome = if refusal.kind.is_conflict() { "refused" } else { "unreachable" };
@@ -106,12 +105,13 @@ async fn carry(
             }
         }
     }
-    let verified = ask.policy().etag_on_put == EtagOnPut::Verified && ask.method == Method::PUT;
+    let verified =
+        ask.policy().etag_on_put == EtagOnPut::Verified && ask.method == Method::PUT && !ask.observes();
     let sent = Sent::of(&ask, &parts, &body, verified);
     if let Some(content) = &sent.content {
         body = body.noted_in(content.clone());
     }
-    let request = onward(&ask, &parts, &CONDITIONAL_FIELDS, None, body);
+    let request = onward(&ask, &parts, &stays_behind(&ask, &parts), None, body);
     let sent_at = Instant::now();
     let answered = exchange(&ask.route.pool, request, &ask.bounds, false).await;
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
@@ -191,8 +191,12 @@ async fn settle_answered(
         Some(Settlement::Applied { version: Some(version) }) if describes_content => Some(version),
         Some(Settlement::Applied { .. } | Settlement::NotApplied | Settlement::Unknown(_)) | None => None,
     };
-    let tag = tag.map(|version| tag_of(ask, named, parts, answer.headers(), version));
-    let mut answer = to_answer(ask, answer, &[header::ETAG]);
+    if let Some(version) = tag.filter(|_| ask.observes()) {
+        observe::note_written(ask, named, version, answer.headers());
+    }
+    let tag =
+        tag.filter(|_| !ask.observes()).map(|version| tag_of(ask, named, parts, answer.headers(), version));
+    let mut answer = to_answer(ask, answer, origins_own(ask));
     if let Some(tag) = tag
         && let Ok(value) = HeaderValue::from_bytes(&tag.field_value())
     {

@@ -25,6 +25,7 @@ mod limits_time;
 mod metrics;
 mod names_in_bodies;
 mod observe;
+mod observe_same;
 mod reads;
 mod refusals;
 mod renaming;
