@@ -4,6 +4,7 @@
 //! same ones that judge a request when it comes.
 
 mod conditions;
+mod views;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

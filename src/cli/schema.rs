@@ -31,7 +31,7 @@ fn table(section: Section) -> Value {
     if let (Value::Object(members), false) = (&mut table, required.is_empty()) {
         members.insert("required".to_owned(), json!(required));
     }
-    if let (Value::Object(members), Section::Principal) = (&mut table, section) {
+    if let (Value::Object(members), Section::Principal | Section::ViewPer) = (&mut table, section) {
         members.insert("minProperties".to_owned(), json!(1));
         members.insert("maxProperties".to_owned(), json!(1));
     }
@@ -87,6 +87,7 @@ fn of_kind(kind: Kind) -> Value {
         Kind::Methods => list(1, text("^[^a-z ]+$")),
         Kind::Status { min, max } => status(min, max),
         Kind::Statuses { min, max } => list(0, status(min, max)),
+        Kind::Parameter => text(r"^[^\s&;=#%+]+$"),
         Kind::Table(section) => table(section),
         Kind::Named(section) => json!({
             "type": "object",

@@ -107,6 +107,10 @@ pub struct Ledger {
     pub settle: Duration,
     /// How long writes wait at a start without the state of an earlier life (rule R10).
     pub start_hold: Duration,
+    /// The most views of what clients last read.
+    pub max_views: usize,
+    /// How long a view is good.
+    pub view_lifetime: Duration,
 }
 
 /// `[upstreams.NAME]`

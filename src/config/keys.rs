@@ -23,13 +23,15 @@ pub enum Section {
     Routes,
     /// `[routes.principal]`
     Principal,
+    /// `[routes.view_per]`
+    ViewPer,
     /// `[routes.fold]`
     Fold,
 }
 
 impl Section {
     /// Every section.
-    pub const ALL: [Section; 8] = [
+    pub const ALL: [Section; 9] = [
         Section::Root,
         Section::Server,
         Section::Limits,
@@ -37,6 +39,7 @@ impl Section {
         Section::Upstreams,
         Section::Routes,
         Section::Principal,
+        Section::ViewPer,
         Section::Fold,
     ];
 }
@@ -52,6 +55,7 @@ impl fmt::Display for Section {
             Section::Upstreams => "[upstreams.NAME]",
             Section::Routes => "[[routes]]",
             Section::Principal => "[routes.principal]",
+            Section::ViewPer => "[routes.view_per]",
             Section::Fold => "[routes.fold]",
         })
     }
@@ -144,6 +148,8 @@ pub enum Kind {
     Field,
     /// A cookie's name.
     Cookie,
+    /// A query parameter's name.
+    Parameter,
     /// A status.
     Status {
         /// The least.
@@ -191,7 +197,7 @@ const fn count(min: u64, max: u64) -> Kind {
 }
 
 use Absent::{Default as Is, Means, Mistake};
-use Section::{Fold, Ledger, Limits, Principal, Root, Routes, Server, Upstreams};
+use Section::{Fold, Ledger, Limits, Principal, Root, Routes, Server, Upstreams, ViewPer};
 
 const KIB: u64 = 1024;
 const GIB: u64 = 1024 * 1024 * 1024;
@@ -230,6 +236,8 @@ static KEYS: &[KeyDoc] = &[
     key(Ledger, "max_resources", count(1, 1_000_000_000), Is("1_000_000"), "the most resources with a version of their own; 25 to 50 bytes each"),
     key(Ledger, "state_file", Kind::File, Means("versions do not survive a restart"), "where versions survive a clean restart; a file for one process at a time"),
     key(Ledger, "settle", WAIT, Is(r#""5s""#), "how long a write of unknown outcome may still be applied by the origin"),
+    key(Ledger, "max_views", count(2, 1_000_000_000), Is("1_000_000"), "the most views kept of what clients last read (unconditional = \"infer\"); 40 to 75 bytes each"),
+    key(Ledger, "view_lifetime", TIMEOUT, Is(r#""8h""#), "how long a view is good; an older one is unknown"),
     key(Ledger, "start_hold", WAIT, Means("`settle` and the longest `read_lag`"), "how long writes wait at a start without the state of an earlier life, whose writes may still be applied"),
 
     key(Upstreams, "servers", Kind::Servers, Mistake, "host:port of each server; connections go to the first one that accepts, in turn"),
@@ -246,14 +254,16 @@ static KEYS: &[KeyDoc] = &[
     key(Routes, "resource", Kind::Template, Means("the canonical path"), "the name of what a write changes, like \"order:{id}\", \"order:{query.id}\" or, from the body, \"order:{body./order/id}\" or \"order:{form.id}\""),
     key(Routes, "mode", choice(&["enforce", "observe", "off"]), Is(r#""enforce""#), "refuse conflicts; or let through and count what would be refused; or leave the route alone"),
     key(Routes, "validator", Kind::Choice { names: &["version"], later: &["content", "origin"] }, Is(r#""version""#), "what an entity-tag stands for"),
-    key(Routes, "unconditional", Kind::Choice { names: &["require", "overlap", "allow"], later: &["infer"] }, Is(r#""require""#), "a guarded write without a precondition: 428; or refused only beside another write; or let through"),
+    key(Routes, "unconditional", choice(&["require", "overlap", "allow", "infer"]), Is(r#""require""#), "a guarded write without a precondition: 428; or refused only beside another write; or let through; or judged by what its client last read"),
     key(Routes, "overlap", choice(&["refuse", "wait"]), Is(r#""refuse""#), "a write that meets another one to the same resource: 409, or wait and be judged again"),
     key(Routes, "wait_timeout", TIMEOUT, Is(r#""5s""#), "the longest that a write waits; only with overlap = \"wait\""),
     key(Routes, "max_waiters", count(1, 10_000), Is("16"), "the most writes that wait for one resource; only with overlap = \"wait\""),
     key(Routes, "guard", Kind::Methods, Is(r#"["PUT", "PATCH", "DELETE"]"#), "methods that need a precondition"),
     key(Routes, "reads", Kind::Methods, Is(r#"["GET", "HEAD"]"#), "methods that read; every other one is a write"),
     key(Routes, "principal", Kind::Table(Principal), Means("the client's address"), "who a client is: { header = \"Authorization\" } or { cookie = \"session\" }"),
-    key(Routes, "when_unknown", choice(&["require", "overlap", "allow"]), Is(r#""require""#), "nothing is known of what this client read; for unconditional = \"infer\" of a later version"),
+    key(Routes, "when_unknown", choice(&["require", "overlap", "allow"]), Is(r#""require""#), "nothing is known of what this client read; only with unconditional = \"infer\""),
+    key(Routes, "view_per", Kind::Table(ViewPer), Means("one view for all of a client"), "what tells apart the views of one client, such as tabs: { header = \"X-Tab\" } or { query = \"tab\" }; only with unconditional = \"infer\""),
+    key(Routes, "view_in", choice(&["memory", "cookie"]), Is(r#""memory""#), "where a view is kept: here, or in a cookie for the resource's path; only with unconditional = \"infer\""),
     key(Routes, "also_changes", Kind::Templates, Is("[]"), "further resources that a write changes; [\"*\"]: every one of the upstream"),
     key(Routes, "read_lag", WAIT, Is(r#""0s""#), "how far the origin's reads may lag behind its writes"),
     key(Routes, "etag_on_put", choice(&["always", "verified", "never"]), Is(r#""always""#), "whether the answer to a PUT or PATCH carries the new tag; \"verified\": to a PUT, if a read-back equals what was sent"),
@@ -271,6 +281,9 @@ static KEYS: &[KeyDoc] = &[
 
     key(Principal, "header", Kind::Field, Means("no field"), "the field whose value tells clients apart"),
     key(Principal, "cookie", Kind::Cookie, Means("no cookie"), "the cookie whose value tells clients apart"),
+
+    key(ViewPer, "header", Kind::Field, Means("no field"), "the field whose value tells views apart; without it a request's view is unknown"),
+    key(ViewPer, "query", Kind::Parameter, Means("no parameter"), "the query parameter whose value tells views apart; without it a request's view is unknown"),
 
     key(Fold, "dot_segments", Kind::Flag, Is("true"), "/a/./b and /a/x/../b are /a/b"),
     key(Fold, "empty_segments", Kind::Flag, Is("true"), "//a///b is /a/b"),

@@ -16,6 +16,7 @@ mod syntax;
 mod template;
 mod upstream;
 mod values;
+mod views;
 mod words;
 
 use std::net::SocketAddr;

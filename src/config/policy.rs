@@ -9,6 +9,7 @@ use super::keys::Section;
 use super::reader::{Empty, Table, Value};
 use super::template::template;
 use super::values::{Mistake, cookie_name, field_name, method, quote, whole_value};
+use super::views::views;
 use crate::decide::policy::{
     AlsoChanges, EtagOnPut, Mode, OnUnreadable, Overlap, ParameterPattern, Principal, Reveal, RoutePolicy,
     StatusMapping, Unconditional, VerifyUnknown, WeakIfMatch,
@@ -34,11 +35,10 @@ pub(super) fn policy(
     });
     let validator = table.read("validator", |value| value.choice(&[("version", ())]));
     let unconditional = table.read("unconditional", without_precondition);
-    // For `unconditional = "infer"` alone, which this version has not; a mistake in it is told all the same.
-    let when_unknown = table.read("when_unknown", without_precondition);
     let overlap = overlap(table);
     let methods = methods(table);
     let principal = table.read_if_given("principal", principal);
+    let views = views(table, unconditional, principal.as_ref());
     let read_lag = table.span("read_lag");
     let etag_on_put = table.read("etag_on_put", etag_on_put);
     let weak_if_match = table.read("weak_if_match", |value| {
@@ -53,7 +53,6 @@ pub(super) fn policy(
         value.choice(&[("refuse", OnUnreadable::Refuse), ("forward", OnUnreadable::Forward)])
     });
     validator?;
-    when_unknown?;
     let (not_applied, maybe_applied) = outcomes?;
     Some(RoutePolicy {
         name: name?,
@@ -79,6 +78,7 @@ pub(super) fn policy(
         verify_unknown: if verify_unknown? { VerifyUnknown::AfterSettle } else { VerifyUnknown::No },
         principal: principal?,
         unreadable: unreadable?,
+        views: views?,
     })
 }
 
@@ -87,6 +87,7 @@ fn without_precondition(value: &Value<'_>) -> Option<Unconditional> {
         ("require", Unconditional::Require),
         ("overlap", Unconditional::Overlap),
         ("allow", Unconditional::Allow),
+        ("infer", Unconditional::Infer),
     ])
 }
 

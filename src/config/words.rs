@@ -60,11 +60,13 @@ pub(super) fn expected(kind: Kind) -> String {
         Kind::Methods => "a list of methods, like [\"PUT\", \"DELETE\"]".to_owned(),
         Kind::Field => "a field name, like \"Authorization\"".to_owned(),
         Kind::Cookie => "a cookie name, like \"session\"".to_owned(),
+        Kind::Parameter => "a query parameter's name, like \"tab\"".to_owned(),
         Kind::Status { min, max } => format!("a status from {min} to {max}"),
         Kind::Statuses { min, max } => format!("a list of statuses from {min} to {max}"),
         Kind::Table(Section::Principal) => {
             "{ header = \"Authorization\" } or { cookie = \"session\" }".to_owned()
         }
+        Kind::Table(Section::ViewPer) => "{ header = \"X-Tab\" } or { query = \"tab\" }".to_owned(),
         Kind::Table(section) => format!("a table, written {section}"),
         Kind::Named(section) => format!("at least one table, written {section}"),
         Kind::Tables(section) => format!("at least one table, written {section}"),
@@ -97,6 +99,7 @@ pub(super) fn expected_element(kind: Kind) -> String {
         | Kind::Template
         | Kind::Field
         | Kind::Cookie
+        | Kind::Parameter
         | Kind::Status { .. }
         | Kind::Table(_) => expected(kind),
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::policy::{RoutePolicy, Unconditional, WeakIfMatch};
 use super::say;
 use super::verdict::Refusal;
+use super::views;
 use crate::request::entity_tag::{EntityTag, TagCondition};
 use crate::request::method::Effect;
 use crate::request::preconditions::Preconditions;
@@ -94,12 +95,19 @@ pub struct Claim {
     pub is_override: bool,
     /// Whether a date is all that it states: one that has to be ignored leaves nothing.
     pub states_only_a_date: bool,
+    /// Whether it states nothing and its condition is what its author last read (`unconditional = "infer"`).
+    pub by_view: bool,
 }
 
 impl Claim {
     /// Whether the write states which state it replaces: its author saw the whole of it, and it does no harm
     /// when it is sent again.
     pub fn names_a_state(&self) -> bool {
+        self.saw_a_state() && !self.by_view
+    }
+
+    /// Whether its author saw the whole of the state that it replaces, and says so or was seen to.
+    pub fn saw_a_state(&self) -> bool {
         self.condition.any_of.is_some()
     }
 
@@ -112,6 +120,7 @@ impl Claim {
             patience: Patience::Never,
             is_override: false,
             states_only_a_date: false,
+            by_view: false,
         }
     }
 }
@@ -161,15 +170,25 @@ pub fn claim(
             patience: Patience::AsRoute,
             is_override,
             states_only_a_date: stated.if_match.is_none() && stated.if_none_match.is_none(),
+            by_view: false,
         });
     }
     let (hold, patience) = match (effect, policy.unconditional) {
         (Effect::GuardedWrite, Unconditional::Require) => return Err(say::precondition_required()),
         (Effect::GuardedWrite, Unconditional::Overlap) => (HoldMode::Exclusive, Patience::Never),
+        (Effect::GuardedWrite, Unconditional::Infer) => views::unknown(policy.views.when_unknown)?,
         (Effect::GuardedWrite, Unconditional::Allow)
         | (Effect::Neither | Effect::Read | Effect::Write, _) => (HoldMode::Shared, Patience::AsRoute),
     };
-    Ok(Claim { hold, condition, probe, patience, is_override: false, states_only_a_date: false })
+    Ok(Claim {
+        hold,
+        condition,
+        probe,
+        patience,
+        is_override: false,
+        states_only_a_date: false,
+        by_view: false,
+    })
 }
 
 fn named_version(
@@ -232,7 +251,8 @@ pub fn judge_shown(
         None => {
             if claim.states_only_a_date
                 && effect == Effect::GuardedWrite
-                && policy.unconditional == Unconditional::Require
+                // Nor is a view asked for that late: a doubt costs a refusal.
+                && matches!(policy.unconditional, Unconditional::Require | Unconditional::Infer)
             {
                 Err(say::precondition_required())
             } else {

@@ -10,3 +10,4 @@ pub mod read;
 pub mod say;
 pub mod took_effect;
 pub mod verdict;
+pub mod views;

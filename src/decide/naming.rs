@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::{AlsoChanges, Mode, RoutePolicy};
+use super::policy::{AlsoChanges, Mode, RoutePolicy, Unconditional};
 use crate::identify::name_range::{NameRange, PathShape};
 use crate::identify::route_table::{HostPattern, PathPattern};
 
@@ -61,6 +61,7 @@ impl Naming {
             not_applied,
             maybe_applied,
             unreadable,
+            views,
             // How it is called, waited for and told bears on no resource; `read_lag` is the upstream's.
             name: _,
             overlap: _,
@@ -81,9 +82,11 @@ impl Naming {
             }
         }
         let params: Vec<_> = params.iter().map(|held| (held.segment, held.pattern.as_str())).collect();
+        // A view is found again only under the same principal, so where it comes from bears on no tag.
+        let inferred = (*unconditional == Unconditional::Infer).then_some(views.when_unknown);
         let facts = format!(
             "{hosts:?} {mode:?} {resource:?} {fold:?} {params:?} {methods:?} {unconditional:?} {also_changes:?} \
-             {etag_on_put:?} {weak_if_match:?} {not_applied:?} {maybe_applied:?} {unreadable:?}"
+             {etag_on_put:?} {weak_if_match:?} {not_applied:?} {maybe_applied:?} {unreadable:?} {inferred:?}"
         );
         let upstream = upstream.to_string();
         self.routes.push(RouteNaming { upstream, paths: path.shape(), names, facts });

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderName, StatusCode};
 use regex::Regex;
 
+use super::views::ViewPolicy;
 use crate::identify::fold::Fold;
 use crate::identify::resource_id::NameTemplate;
 use crate::request::method::MethodPolicy;
@@ -30,6 +31,8 @@ pub enum Unconditional {
     Overlap,
     /// Let through, also beside others without a precondition.
     Allow,
+    /// Judged by what its author last read, as far as that was seen (rules I1 to I3).
+    Infer,
 }
 
 /// What happens to a write that meets another one in flight.
@@ -183,6 +186,8 @@ pub struct RoutePolicy {
     pub principal: Option<Principal>,
     /// Bodies that a rule cannot read.
     pub unreadable: OnUnreadable,
+    /// What clients have read; for [`Unconditional::Infer`] alone.
+    pub views: ViewPolicy,
 }
 
 impl RoutePolicy {
@@ -209,6 +214,7 @@ impl RoutePolicy {
             verify_unknown: VerifyUnknown::No,
             principal: None,
             unreadable: OnUnreadable::Refuse,
+            views: ViewPolicy::default(),
         }
     }
 

@@ -19,6 +19,25 @@ pub fn precondition_required() -> Refusal {
     )
 }
 
+/// A guarded write that states nothing, of whose author's reading nothing is known.
+pub fn not_read() -> Refusal {
+    Refusal::new(
+        RefusalKind::PreconditionRequired,
+        "This request changes a resource, and it is not known what its author last read of it. Read it first with \
+         GET, to the end, and send this again after that (or send the ETag in If-Match, or If-None-Match: * to \
+         create it).",
+    )
+}
+
+/// A guarded write that states nothing, whose author last read an older version.
+pub fn stale_view() -> Refusal {
+    Refusal::new(
+        RefusalKind::StaleView,
+        "The resource has changed since you last read it. Read it again, apply your change to what you find, and \
+         send that.",
+    )
+}
+
 /// A tag that is not the current one.
 pub fn stale() -> Refusal {
     Refusal::new(

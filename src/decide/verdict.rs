@@ -14,6 +14,8 @@ pub enum RefusalKind {
     PreconditionRequired,
     /// The stated precondition is false.
     PreconditionFailed,
+    /// No precondition stated, and the author last read an older version.
+    StaleView,
     /// Another write to the resource is being forwarded.
     WriteInFlight,
     /// An earlier write's outcome is unknown and its settle time has not passed.
@@ -52,9 +54,10 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// Every kind.
-    pub const ALL: [RefusalKind; 19] = [
+    pub const ALL: [RefusalKind; 20] = [
         RefusalKind::PreconditionRequired,
         RefusalKind::PreconditionFailed,
+        RefusalKind::StaleView,
         RefusalKind::WriteInFlight,
         RefusalKind::Unsettled,
         RefusalKind::MalformedPrecondition,
@@ -79,6 +82,7 @@ impl RefusalKind {
         match self {
             RefusalKind::PreconditionRequired => "precondition-required",
             RefusalKind::PreconditionFailed => "precondition-failed",
+            RefusalKind::StaleView => "stale-view",
             RefusalKind::WriteInFlight => "write-in-flight",
             RefusalKind::Unsettled => "unsettled",
             RefusalKind::MalformedPrecondition => "malformed-precondition",
@@ -102,7 +106,9 @@ impl RefusalKind {
         match self {
             RefusalKind::PreconditionRequired => mapping.precondition_required,
             RefusalKind::PreconditionFailed => mapping.precondition_failed,
-            RefusalKind::WriteInFlight | RefusalKind::Unsettled => StatusCode::CONFLICT,
+            RefusalKind::StaleView | RefusalKind::WriteInFlight | RefusalKind::Unsettled => {
+                StatusCode::CONFLICT
+            }
             RefusalKind::MalformedPrecondition
             | RefusalKind::AmbiguousTarget
             | RefusalKind::UnreadableContent => StatusCode::BAD_REQUEST,
@@ -125,6 +131,7 @@ impl RefusalKind {
         match self {
             RefusalKind::PreconditionRequired
             | RefusalKind::PreconditionFailed
+            | RefusalKind::StaleView
             | RefusalKind::WriteInFlight
             | RefusalKind::Unsettled
             | RefusalKind::MalformedPrecondition
@@ -178,6 +185,7 @@ mod tests {
         let table = [
             ("precondition-required", 428),
             ("precondition-failed", 412),
+            ("stale-view", 409),
             ("write-in-flight", 409),
             ("unsettled", 409),
             ("malformed-precondition", 400),

@@ -126,13 +126,27 @@ impl NameTemplate {
         content: Option<&Content<'_>>,
         fold: Fold,
     ) -> Result<ResourceId, NoName> {
+        if *self == NameTemplate::CanonicalPath {
+            return Ok(ResourceId::of_path(path, fold));
+        }
+        let segments: SmallVec<[Cow<'_, str>; USUAL_DEPTH]> = path.segments(fold).collect();
+        let name = self.put_together(&segments, query, content, &|value| folded_value(value, fold))?;
+        Ok(ResourceId::from(name))
+    }
+
+    fn put_together(
+        &self,
+        segments: &[Cow<'_, str>],
+        query: Option<&str>,
+        content: Option<&Content<'_>>,
+        folded: &dyn Fn(&str) -> String,
+    ) -> Result<String, NoName> {
         let parts = match self {
-            NameTemplate::CanonicalPath => return Ok(ResourceId::of_path(path, fold)),
+            NameTemplate::CanonicalPath => &[][..],
             NameTemplate::Parts(parts) => parts,
         };
-        let segments: SmallVec<[Cow<'_, str>; USUAL_DEPTH]> = path.segments(fold).collect();
         // All of it at once: a name that grows is moved.
-        let mut name = String::with_capacity(parts.iter().map(|part| part.room(&segments, query)).sum());
+        let mut name = String::with_capacity(parts.iter().map(|part| part.room(segments, query)).sum());
         for part in parts {
             match part {
                 NamePart::Literal(text) => name.push_str(text),
@@ -143,15 +157,36 @@ impl NameTemplate {
                         name.push_str(segment);
                     }
                 }
-                NamePart::Query(parameter) => name.push_str(&query_value(parameter, query, fold)?),
-                NamePart::Body(place) => name.push_str(&body_value(place, content, fold)?),
+                NamePart::Query(parameter) => name.push_str(&folded(&query_value(parameter, query)?)),
+                NamePart::Body(place) => name.push_str(&folded(&body_value(place, content)?)),
             }
         }
-        Ok(ResourceId::from(name))
+        Ok(name)
     }
 }
 
 impl NameTemplate {
+    /// The name as a request spells it: nothing is folded, so that two spellings of one name are two. The path
+    /// itself where the name is the path.
+    ///
+    /// # Errors
+    /// If a parameter or a value that the template uses is missing, repeated or cannot be read.
+    pub fn spelled(
+        &self,
+        path: &TargetPath,
+        target: &PathAndQuery,
+        content: Option<&Content<'_>>,
+    ) -> Result<String, NoName> {
+        match self {
+            NameTemplate::CanonicalPath => Ok(target.path().to_owned()),
+            NameTemplate::Parts(_) => {
+                let spelled: SmallVec<[Cow<'_, str>; USUAL_DEPTH]> =
+                    path.spelled_segments().map(Cow::Borrowed).collect();
+                self.put_together(&spelled, target.query(), content, &|value| value.to_owned())
+            }
+        }
+    }
+
     /// Whether it needs the request's body.
     pub fn reads_body(&self) -> bool {
         match self {
@@ -174,19 +209,18 @@ impl NamePart {
     }
 }
 
-fn query_value(parameter: &str, query: Option<&str>, fold: Fold) -> Result<String, NoName> {
+fn query_value<'q>(parameter: &str, query: Option<&'q str>) -> Result<Cow<'q, str>, NoName> {
     let mut values = query::values(query.unwrap_or_default(), parameter);
     match (values.next(), values.next()) {
-        (Some(value), None) => Ok(folded_value(&value, fold)),
+        (Some(value), None) => Ok(value),
         (Some(_), Some(_)) => Err(NoName::RepeatedParameter(parameter.to_owned())),
         (None, _) => Err(NoName::MissingParameter(parameter.to_owned())),
     }
 }
 
-fn body_value(place: &Place, content: Option<&Content<'_>>, fold: Fold) -> Result<String, NoName> {
+fn body_value(place: &Place, content: Option<&Content<'_>>) -> Result<String, NoName> {
     let found = content.map(|content| content.value(place)).transpose().map_err(NoName::Unreadable)?;
-    let value = found.flatten().ok_or_else(|| NoName::MissingValue(place.clone()))?;
-    Ok(folded_value(&value, fold))
+    found.flatten().ok_or_else(|| NoName::MissingValue(place.clone()))
 }
 
 /// Beside a path: a dot or a semicolon in it means nothing further.
@@ -214,6 +248,26 @@ mod tests {
             Ok("5".into())
         );
         assert_eq!(name(vec![NamePart::Rest(1)], "/files/A/b.", None), Ok("a/b".into()));
+    }
+
+    #[test]
+    fn a_spelled_name_is_another_for_another_spelling_and_the_same_wherever_it_stands() {
+        let spelled = |template: &NameTemplate, target: &str, body: &[u8]| {
+            let target = PathAndQuery::try_from(target).expect("a target");
+            let fields = http::HeaderMap::new();
+            let content = Content::of(&fields, body);
+            template.spelled(&TargetPath::of(&target), &target, Some(&content)).expect("a name")
+        };
+        let path = NameTemplate::CanonicalPath;
+        assert_eq!(spelled(&path, "/Items//01?x=1", b""), "/Items//01");
+        let order = |part| NameTemplate::Parts(vec![NamePart::Literal("order:".into()), part]);
+        assert_eq!(spelled(&order(NamePart::Segment(1)), "/orders/017/", b""), "order:017");
+        let query = order(NamePart::Query("id".into()));
+        assert_eq!(spelled(&query, "/api?id=05", b""), "order:05");
+        let id = Place::Json(crate::request::json::Pointer::parse("/id").expect("a pointer"));
+        let body = order(NamePart::Body(id));
+        assert_eq!(spelled(&body, "/update", b"{\"id\":5}"), spelled(&query, "/api?id=5", b""));
+        assert_ne!(spelled(&body, "/update", b"{\"id\":\"05\"}"), spelled(&query, "/api?id=5", b""));
     }
 
     #[test]

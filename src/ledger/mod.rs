@@ -2,7 +2,8 @@
 //!
 //! [`protocol`] holds the rules, pure; [`memory`] keeps the slots in this process's memory, behind
 //! locks that are never held across a wait; [`permit`] is the right to forward one write; [`snapshot`],
-//! pure too, is what a process leaves to the next one.
+//! pure too, is what a process leaves to the next one; [`views`] is what clients last read, where a route
+//! infers that.
 //!
 //! The steps that a shared store would have to wait for are `async` already.
 //!
@@ -48,4 +49,5 @@ pub mod protocol;
 pub mod snapshot;
 #[doc = include_str!("traces.md")]
 pub mod traces {}
+pub mod views;
 pub mod waiting;

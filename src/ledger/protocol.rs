@@ -18,7 +18,7 @@ use crate::request::version_tag::{ResourceKey, Version};
 pub use saved::{SavedEntry, SavedHold, SavedLag};
 
 /// Milliseconds since the ledger began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(pub u64);
 
 /// Seconds since 1970 at which a write that may have changed a resource began; 0: none seen.

@@ -8,11 +8,13 @@ use super::ask::{Ask, Named};
 use super::changes;
 use super::observe;
 use super::unjudged::Unjudged;
-use crate::decide::claim::{Claim, Patience, claim};
+use super::views::View;
+use crate::decide::claim::{Claim, Patience};
 use crate::decide::outcome::WriteOutcome;
 use crate::decide::policy::{Mode, Overlap};
 use crate::decide::say;
 use crate::decide::verdict::{Refusal, RefusalKind};
+use crate::decide::views::claim_of;
 use crate::identify::content::Content;
 use crate::identify::resource_id::ResourceId;
 use crate::ledger::memory::{BeginWrite, Begun, NotBegun, Place};
@@ -29,6 +31,8 @@ pub struct Admitted {
     pub permit: Result<WritePermit, Unjudged>,
     /// What it claims.
     pub claim: Claim,
+    /// Its author's view of the resource, where the route infers.
+    pub view: Option<View>,
     /// How long it waited for other writes.
     pub waited: Duration,
 }
@@ -72,7 +76,8 @@ pub async fn admit(
     };
     let turn = in_force(&id);
     let named = ask.named_to_write(id);
-    let claim = match stated_claim(ask, &named, effect, parts) {
+    let view = View::of(ask, &parts.headers, &named, content);
+    let claim = match stated_claim(ask, &named, effect, parts, view) {
         Ok(mut claim) => {
             if observe {
                 observe::count_origins_tag(ask, &named, &parts.headers, &mut claim);
@@ -100,6 +105,10 @@ pub async fn admit(
         read_lag: ask.route.route.upstream.read_lag,
         observe,
     };
+    let refusal_of = |reason| match reason {
+        NotBegun::Stale(_) if claim.by_view => say::stale_view(),
+        reason => refusal_of(reason),
+    };
     let entered = Instant::now();
     let begun = begin(ask, &write, claim.patience).await;
     let waited = entered.elapsed();
@@ -125,12 +134,19 @@ pub async fn admit(
         Err(_) if observe => Err(Unjudged::new(ask, under_way)),
         Err(reason) => return Err(refusal_of(reason)),
     };
-    Ok((named, Admitted { permit, claim, waited }))
+    Ok((named, Admitted { permit, claim, view, waited }))
 }
 
-fn stated_claim(ask: &Ask, named: &Named, effect: Effect, parts: &Parts) -> Result<Claim, Refusal> {
+fn stated_claim(
+    ask: &Ask,
+    named: &Named,
+    effect: Effect,
+    parts: &Parts,
+    view: Option<View>,
+) -> Result<Claim, Refusal> {
     let stated = Preconditions::read(&parts.headers).map_err(|malformed| say::malformed(&malformed))?;
-    claim(effect, &stated, ask.policy(), ask.gateway.ledger.incarnation(), named.key)
+    let viewed = view.and_then(|view| view.version(ask, named));
+    claim_of(effect, &stated, ask.policy(), ask.gateway.ledger.incarnation(), named.key, viewed)
 }
 
 async fn begin(ask: &Ask, write: &BeginWrite, patience: Patience) -> Result<Begun, NotBegun> {

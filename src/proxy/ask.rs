@@ -43,6 +43,8 @@ pub struct Ask {
     pub bounds: Bounds,
     /// Counts it as in flight.
     pub in_flight: Arc<InFlight>,
+    /// The values of our own cookies, which nobody else gets to see.
+    pub own_cookies: Vec<Vec<u8>>,
 }
 
 /// A resource, named.
@@ -175,11 +177,7 @@ impl Ask {
     /// What the request states of who its client is, where the route says how clients are told apart. Never
     /// empty: an empty field tells nobody apart.
     pub fn principal<'f>(&self, fields: &'f HeaderMap) -> Option<&'f [u8]> {
-        let stated = match self.policy().principal.as_ref()? {
-            Principal::Header(name) => fields.get(name).map(HeaderValue::as_bytes),
-            Principal::Cookie(name) => cookie(fields, name),
-        };
-        stated.filter(|stated| !stated.is_empty())
+        principal_in(self.policy().principal.as_ref()?, fields)
     }
 
     fn client_id(&self, fields: &HeaderMap) -> ClientId {
@@ -187,6 +185,15 @@ impl Ask {
         let identity = self.principal(fields).or_else(address).unwrap_or_default();
         ClientId(self.gateway.ledger.client_id(identity))
     }
+}
+
+/// What a request states of who its client is. Never empty.
+pub fn principal_in<'f>(principal: &Principal, fields: &'f HeaderMap) -> Option<&'f [u8]> {
+    let stated = match principal {
+        Principal::Header(name) => fields.get(name).map(HeaderValue::as_bytes),
+        Principal::Cookie(name) => cookie(fields, name),
+    };
+    stated.filter(|stated| !stated.is_empty())
 }
 
 fn method_told(method: &Method) -> Cow<'static, str> {

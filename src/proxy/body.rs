@@ -10,6 +10,7 @@ use http::header;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::client::Delivery;
 use super::in_flight::InFlight;
 use super::noted::Noted;
 use super::origin::pool::Lease;
@@ -210,6 +211,9 @@ pub enum AnswerContent {
 /// The body of an answer to the client. Whoever counts requests in flight counts it until it is gone.
 pub struct AnswerBody {
     content: Content,
+    /// Whether it was read to its end.
+    over: bool,
+    delivery: Option<Box<Delivery>>,
     _in_flight: Option<Arc<InFlight>>,
 }
 
@@ -223,23 +227,31 @@ enum Content {
 impl AnswerBody {
     /// A body that is in memory.
     pub fn fixed(bytes: impl Into<Bytes>) -> Self {
-        AnswerBody { content: Content::Fixed(Some(bytes.into()).filter(|b| !b.is_empty())), _in_flight: None }
+        AnswerBody::of(Content::Fixed(Some(bytes.into()).filter(|b| !b.is_empty())))
     }
 
     /// The origin's.
     pub fn origin(body: OriginBody) -> Self {
-        AnswerBody { content: Content::Origin(body), _in_flight: None }
+        AnswerBody::of(Content::Origin(body))
     }
 
     /// The origin's, as far as it was read.
     pub fn read(content: AnswerContent) -> Self {
         match content {
             AnswerContent::Whole(bytes) => AnswerBody::fixed(bytes),
-            AnswerContent::Longer(bytes, rest) => AnswerBody {
-                content: Content::Begun(Some(bytes).filter(|b| !b.is_empty()), rest),
-                _in_flight: None,
-            },
+            AnswerContent::Longer(bytes, rest) => {
+                AnswerBody::of(Content::Begun(Some(bytes).filter(|b| !b.is_empty()), rest))
+            }
         }
+    }
+
+    fn of(content: Content) -> Self {
+        AnswerBody { content, over: false, delivery: None, _in_flight: None }
+    }
+
+    /// Hands this over when hyper has taken all of it; never, if it is dropped before its end.
+    pub fn hands_over(&mut self, delivery: Delivery) {
+        self.delivery = Some(Box::new(delivery));
     }
 
     /// Counts as in flight until it is gone.
@@ -257,13 +269,21 @@ impl Body for AnswerBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match &mut self.get_mut().content {
+        let this = self.get_mut();
+        let next = match &mut this.content {
             Content::Fixed(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Content::Begun(begun @ Some(_), _) => {
                 Poll::Ready(begun.take().map(|bytes| Ok(Frame::data(bytes))))
             }
             Content::Origin(body) | Content::Begun(None, body) => body.poll(cx),
-        }
+        };
+        // Nothing comes after trailers, and hyper asks for nothing after them.
+        this.over = match &next {
+            Poll::Ready(None) => true,
+            Poll::Ready(Some(Ok(frame))) => frame.is_trailers(),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => false,
+        };
+        next
     }
 
     fn is_end_stream(&self) -> bool {
@@ -282,6 +302,16 @@ impl Body for AnswerBody {
                 Some(rest) => SizeHint::with_exact(rest + begun.as_ref().map_or(0, |b| b.len() as u64)),
                 None => SizeHint::new(),
             },
+        }
+    }
+}
+
+impl Drop for AnswerBody {
+    /// hyper drops a body as soon as it has taken its end, or when nobody is left to send it to.
+    fn drop(&mut self) {
+        let whole = self.over || self.is_end_stream();
+        if let Some(delivery) = self.delivery.take().filter(|_| whole) {
+            delivery.taken_whole();
         }
     }
 }

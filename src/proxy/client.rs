@@ -9,11 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
 use http::{HeaderValue, Request};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::in_flight::InFlight;
 use super::patience::{Pace, Paced};
 use super::request_line::{Lines, Suspects};
+use crate::ledger::views::{ViewKey, Views};
+use crate::request::version_tag::Version;
 
 /// What a connection's stream and its requests know of each other.
 pub struct Client {
@@ -28,6 +31,10 @@ pub struct Client {
     /// What that was before the last answer.
     before_answer: AtomicUsize,
     last_word: OnceLock<&'static [u8]>,
+    /// Whether `handed_over` holds any.
+    has_handed_over: AtomicBool,
+    /// What answers leave that hyper has taken whole, and may not have written out yet.
+    handed_over: Mutex<Vec<NewView>>,
 }
 
 impl Client {
@@ -41,6 +48,8 @@ impl Client {
             unasked: AtomicUsize::new(0),
             before_answer: AtomicUsize::new(0),
             last_word: OnceLock::new(),
+            has_handed_over: AtomicBool::new(false),
+            handed_over: Mutex::default(),
         })
     }
 
@@ -49,6 +58,16 @@ impl Client {
         self.has_asked.store(true, Ordering::Relaxed);
         self.unasked.store(0, Ordering::Relaxed);
         self.suspects.mark(request);
+    }
+
+    /// All that hyper has taken is written out.
+    fn written_out(&self) {
+        // Few answers leave anything.
+        if self.has_handed_over.swap(false, Ordering::AcqRel) {
+            for NewView { views, key, version } in self.handed_over.lock().drain(..) {
+                views.keep(key, version);
+            }
+        }
     }
 
     /// Whether there was a request.
@@ -70,6 +89,36 @@ impl Client {
     pub fn last_word(&self, words: &'static [u8]) {
         // Only the first one is meant.
         let _said_already = self.last_word.set(words);
+    }
+}
+
+/// A view that a client has when an answer was written out to it (rules I1 and I3).
+pub struct NewView {
+    /// Where it is kept.
+    pub views: Arc<Views>,
+    /// Whose it is.
+    pub key: ViewKey,
+    /// What it becomes.
+    pub version: Version,
+}
+
+/// Goes with an answer's body, and stores a view when all of it was written out: hyper has taken the body to its
+/// end, and has then flushed what it had buffered. What is dropped before leaves nothing.
+pub struct Delivery {
+    client: Arc<Client>,
+    view: NewView,
+}
+
+impl Delivery {
+    /// For an answer to this client.
+    pub fn new(client: Arc<Client>, view: NewView) -> Self {
+        Delivery { client, view }
+    }
+
+    /// hyper has all of the answer now.
+    pub fn taken_whole(self) {
+        self.client.handed_over.lock().push(self.view);
+        self.client.has_handed_over.store(true, Ordering::Release);
     }
 }
 
@@ -149,6 +198,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        // hyper flushes its stream only when its own buffer is empty.
+        if matches!(flushed, Poll::Ready(Ok(()))) {
+            self.client.written_out();
+        }
         self.paced.taken(cx, flushed)
     }
 

@@ -11,10 +11,12 @@ use super::in_flight::Counter;
 use super::origin::pool::Pool;
 use crate::config::checked::{Config, Ledger, Limits, Route, Server};
 use crate::decide::naming::{Affected, Naming};
-use crate::decide::policy::Mode;
+use crate::decide::policy::{Mode, RoutePolicy, Unconditional};
+use crate::decide::views::ViewIn;
 use crate::identify::route_table::RouteTable;
 use crate::ledger::memory::MemoryLedger;
 use crate::ledger::names::NamesInForce;
+use crate::ledger::views::Views;
 use crate::report::journal::Journal;
 use crate::report::metrics::{Metrics, RouteMetrics};
 use crate::report::origin_tags::OriginTags;
@@ -33,6 +35,8 @@ pub struct Gateway {
     pub journal: Journal,
     /// When versions were last read.
     pub reads: RecentReads,
+    /// What clients last read.
+    pub views: Arc<Views>,
     /// The origins' own tags.
     pub origin_tags: OriginTags,
     /// Requests in flight.
@@ -56,6 +60,8 @@ pub struct Live {
     pub routes: RouteTable<Arc<LiveRoute>>,
     /// For requests that no route matches.
     pub no_route: Arc<RouteMetrics>,
+    /// Whether some route keeps views in cookies of our own.
+    pub has_own_cookies: bool,
     /// What names stand for (rule R14).
     pub names: Arc<NamesInForce>,
     pools: HashMap<Arc<str>, Arc<Pool>>,
@@ -85,6 +91,7 @@ impl Gateway {
         let metrics = Metrics::new()?;
         let journal = Journal::new(config.server.conflicts_kept);
         tell_renamed(&ledger.rename(naming_of(&config)));
+        let views = Views::new(config.ledger.max_views, config.ledger.view_lifetime);
         let live = Live::new(config, &ledger, &metrics, None);
         let gateway = Gateway {
             requests: Counter::new(metrics.requests_in_flight.clone()),
@@ -95,6 +102,7 @@ impl Gateway {
             metrics,
             journal,
             reads: RecentReads::new(),
+            views: Arc::new(views),
             origin_tags: OriginTags::new(),
             stopping: AtomicBool::new(false),
         };
@@ -152,12 +160,16 @@ impl Gateway {
         self.metrics.ledger_resources.set(i64::try_from(resources).unwrap_or(i64::MAX));
         let evicted = self.ledger.evictions();
         self.metrics.ledger_evictions.inc_by(evicted.saturating_sub(self.metrics.ledger_evictions.get()));
+        self.metrics.views.set(i64::try_from(self.views.len()).unwrap_or(i64::MAX));
+        let evicted = self.views.evictions();
+        self.metrics.view_evictions.inc_by(evicted.saturating_sub(self.metrics.view_evictions.get()));
         self.metrics.ready.set(i64::from(self.is_ready()));
     }
 
     /// Forgets what only matters for a while.
     pub fn tidy(&self) {
         self.ledger.tidy();
+        self.views.tidy();
         for pool in self.live.load().pools.values() {
             pool.tidy();
         }
@@ -204,6 +216,7 @@ impl Live {
             })
         };
         Live {
+            has_own_cookies: config.routes.iter().any(|route| keeps_cookies(&route.policy)),
             routes: config.routes.map(live_route),
             names: ledger.names().in_force(),
             server: config.server,
@@ -225,6 +238,12 @@ fn naming_of(config: &Config) -> Naming {
         naming.route(&route.policy, &route.hosts, &route.path);
     }
     naming
+}
+
+/// Not in observe mode, which changes no byte.
+fn keeps_cookies(policy: &RoutePolicy) -> bool {
+    let infers = policy.mode == Mode::Enforce && policy.unconditional == Unconditional::Infer;
+    infers && policy.views.kept == ViewIn::Cookie
 }
 
 fn tell_renamed(affected: &[Affected]) {

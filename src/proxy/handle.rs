@@ -22,7 +22,7 @@ use super::request_body::{RequestBody, read_body};
 use super::slips_by::slips_by;
 use super::target::{Target, is_chunked_at_most};
 use super::unjudged::Unjudged;
-use super::{admit, pass, read, write};
+use super::{admit, pass, read, views, write};
 use crate::config::checked::Limits;
 use crate::decide::aim;
 use crate::decide::policy::{Mode, StatusMapping};
@@ -45,7 +45,9 @@ pub async fn handle(
     let bounds = bounds(&live.limits, &gateway);
     client.pace.set(bounds.of_the_answer());
     let target = head::check(&request, &live.limits, &bounds.hits).and_then(|()| Target::read(&request));
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let own_cookies =
+        if live.has_own_cookies { views::take_own_cookies(&mut parts.headers) } else { Vec::new() };
     let found = match &target {
         Ok(target) => live.routes.find(target.host(), &target.path).cloned(),
         Err(_) => None,
@@ -96,6 +98,7 @@ pub async fn handle(
         client: client.clone(),
         bounds,
         in_flight: in_flight.clone(),
+        own_cookies,
     });
     let (answer, outcome) = take_way(ask, parts, body, report.started()).await;
     report.end(outcome, answer.status());

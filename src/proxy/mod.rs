@@ -33,4 +33,5 @@ pub mod target;
 pub mod tunnel;
 pub mod unjudged;
 pub mod verify;
+pub mod views;
 pub mod write;

@@ -18,7 +18,7 @@ use crate::decide::claim::Claim;
 use crate::decide::read::ReadVerdict;
 use crate::request::entity_tag::TagCondition;
 use crate::request::preconditions::{Preconditions, is_ours_alone};
-use crate::request::version_tag::Version;
+use crate::request::version_tag::{Version, VersionTag};
 
 /// What does not go on to the origin: conditions with tags that clients still have from a time in which the
 /// route enforced.
@@ -55,22 +55,31 @@ pub fn to_judge<'s>(ask: &Ask, named: &Named, stated: &'s Preconditions) -> Cow<
     }
 }
 
-/// Passes the answer to a read on, and tells what would have become of it.
+/// The status by which a client's view of a resource goes: the origin's own 304 shows as much as its content.
+pub fn shows(status: StatusCode) -> StatusCode {
+    if status == StatusCode::NOT_MODIFIED { StatusCode::OK } else { status }
+}
+
+/// Passes the answer to a read on, and tells what would have become of it, and its tag if it had gone out.
 pub fn answer_read(
     ask: &Ask,
     named: &Named,
     fields: &HeaderMap,
-    verdict: &ReadVerdict,
+    verdict: ReadVerdict,
     answer: Response<OriginBody>,
-) -> (Response<AnswerBody>, &'static str) {
-    match verdict {
-        ReadVerdict::Answer(Some(tag)) | ReadVerdict::NotModified(Some(tag)) => {
-            ask.gateway.reads.note(named.key, tag.version);
+) -> (Response<AnswerBody>, &'static str, Option<VersionTag>) {
+    let tag = match verdict {
+        ReadVerdict::Answer(tag) | ReadVerdict::NotModified(tag) => tag,
+        ReadVerdict::Refuse(refusal) => {
+            ask.note_conflict(fields, Some(named), &refusal);
+            None
         }
-        ReadVerdict::Answer(None) | ReadVerdict::NotModified(None) => {}
-        ReadVerdict::Refuse(refusal) => ask.note_conflict(fields, Some(named), refusal),
+    };
+    let tag = tag.filter(|_| answer.status() != StatusCode::PRECONDITION_FAILED);
+    if let Some(tag) = tag {
+        ask.gateway.reads.note(named.key, tag.version);
     }
-    (to_answer(ask, answer, &[]), "answered")
+    (to_answer(ask, answer, &[]), "answered", tag)
 }
 
 /// Lets a claim name the current version by the origin's own tag of it.

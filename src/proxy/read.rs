@@ -1,5 +1,6 @@
 //! Reads of managed resources: stamped with the version that was current before they were forwarded.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use http::request::Parts;
@@ -14,9 +15,12 @@ use super::origin::exchange::{NoAnswer, exchange};
 use super::pass::{log_no_answer, onward, send_read, to_answer, unanswered};
 use super::representation::{last_modified, validators, variant};
 use super::request_body::RequestBody;
+use super::views::{View, keep_from_caches};
 use crate::decide::policy::Mode;
 use crate::decide::read::{RangePlan, ReadAnswer, ReadStamp, ReadVerdict, TagsOf, judge_read, plan_range};
 use crate::decide::say;
+use crate::decide::views::read_shows;
+use crate::identify::content::Content;
 use crate::request::preconditions::{IfRange, Preconditions};
 use crate::request::version_tag::{Variant, VersionTag};
 
@@ -51,6 +55,8 @@ pub async fn read(
             Preconditions::default()
         }
     };
+    let content = body.whole().map(|bytes| Content::of(&parts.headers, bytes));
+    let view = View::of(&ask, &parts.headers, &named, content.as_ref());
     let ledger = ask.gateway.ledger.clone();
     // R3: before the request goes out; a number fetched later could be put on older content.
     let stamp = ledger.observe(named.key, ask.route.whole, ask.route.route.upstream.read_lag);
@@ -63,7 +69,7 @@ pub async fn read(
     let answered = ask_origin(&ask, &named, &parts, body, &stated, stamp, plan).await;
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
     match answered {
-        Ok((answer, seen)) => stamped(&ask, &named, &parts, &stated, stamp, answer, seen),
+        Ok((answer, seen)) => stamped(&ask, &named, &parts, &stated, stamp, answer, seen, view),
         Err(no_answer) => {
             log_no_answer(&ask, &no_answer);
             (ask.refuse(&parts.headers, Some(&named), &unanswered(no_answer.end, true)), "unreachable")
@@ -159,6 +165,7 @@ fn stamped(
     stamp: ReadStamp,
     answer: Response<OriginBody>,
     seen: Seen,
+    view: Option<View>,
 ) -> (Response<AnswerBody>, &'static str) {
     let is_multipart = |kind: &HeaderValue| {
         const PARTS: &[u8] = b"multipart/byteranges";
@@ -177,23 +184,28 @@ fn stamped(
         resource: named.key,
         weak: ask.policy().weak_if_match,
     };
-    if observes {
-        let stated = observe::to_judge(ask, named, stated);
-        let verdict = judge_read(&ask.method, &stated, stamp, &facts, of);
-        return observe::answer_read(ask, named, &parts.headers, &verdict, answer);
-    }
-    match judge_read(&ask.method, stated, stamp, &facts, of) {
+    let stated = if observes { observe::to_judge(ask, named, stated) } else { Cow::Borrowed(stated) };
+    let verdict = judge_read(&ask.method, &stated, stamp, &facts, of);
+    let shows = if observes { observe::shows(answer.status()) } else { answer.status() };
+    let shown = read_shows(&ask.method, shows, &verdict).and(view);
+    let (mut answer, outcome, tag) = match verdict {
+        verdict if observes => observe::answer_read(ask, named, &parts.headers, verdict, answer),
         ReadVerdict::Answer(tag) => {
             let mut answer = to_answer(ask, answer, &[header::ETAG]);
             put_tag(ask, named, &mut answer, tag);
-            (answer, "answered")
+            (answer, "answered", tag)
         }
-        ReadVerdict::NotModified(tag) => (not_modified(ask, named, answer, tag), "not-modified"),
+        ReadVerdict::NotModified(tag) => (not_modified(ask, named, answer, tag), "not-modified", tag),
         ReadVerdict::Refuse(refusal) => {
             answer.into_body().discard();
-            (ask.refuse(&parts.headers, Some(named), &refusal), "refused")
+            return (ask.refuse(&parts.headers, Some(named), &refusal), "refused");
         }
+    };
+    keep_from_caches(ask, answer.headers_mut());
+    if let Some((view, tag)) = shown.zip(tag) {
+        view.becomes(ask, tag, &mut answer);
     }
+    (answer, outcome)
 }
 
 fn not_modified(

@@ -39,11 +39,13 @@ use super::refuse::refuse;
 use super::representation::variant;
 use super::unjudged::Unjudged;
 use super::verify::Sent;
+use super::views::View;
 use crate::decide::claim::{Claim, judge_shown};
 use crate::decide::outcome::{WriteEnd, WriteOutcome, outcome};
 use crate::decide::policy::EtagOnPut;
 use crate::decide::say;
 use crate::decide::verdict::{Refusal, RefusalKind};
+use crate::decide::views::{settlement_forgets, write_shows};
 use crate::ledger::permit::{Look, Settlement, WritePermit};
 use crate::request::method::Effect;
 use crate::request::version_tag::{Version, VersionTag};
@@ -90,7 +92,7 @@ async fn carry(
     mut body: OutgoingBody,
     admitted: Admitted,
 ) -> Carried {
-    let Admitted { permit, claim, .. } = admitted;
+    let Admitted { permit, claim, view, .. } = admitted;
     if claim.probe.is_needed() {
         let shown = show(&ask, &named, &parts, effect, &claim).await;
         match shown {
@@ -116,7 +118,7 @@ async fn carry(
     let answered = exchange(&ask.route.pool, request, &ask.bounds, false).await;
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
     match answered {
-        Ok(answer) => settle_answered(&ask, &named, &parts, answer, permit, &claim, &sent).await,
+        Ok(answer) => settle_answered(&ask, &named, &parts, answer, permit, &claim, &sent, view).await,
         Err(no_answer) => {
             log_no_answer(&ask, &no_answer);
             let ended = outcome(no_answer.end, ask.policy());
@@ -125,6 +127,7 @@ async fn carry(
             let refusal = ask.refuse(&parts.headers, Some(&named), &unheard);
             let look = || sent.look(&ask, &named, &parts, refusal.status());
             settle(&ask, &named, permit, ended, look).await;
+            forget(&ask, view, ended);
             Carried { answered: (refusal, told), outcome: Some(ended) }
         }
     }
@@ -164,6 +167,7 @@ async fn settle_answered(
     permit: Result<WritePermit, Unjudged>,
     claim: &Claim,
     sent: &Sent,
+    view: Option<View>,
 ) -> Carried {
     let status = answer.status();
     let mut ended = outcome(WriteEnd::Answered(status), ask.policy());
@@ -187,15 +191,18 @@ async fn settle_answered(
         changes::touch_named_by(ask, answer.headers(), status, permit);
     }
     let settlement = settle(ask, named, permit, ended, || sent.look(ask, named, parts, status)).await;
-    let tag = match settlement {
-        Some(Settlement::Applied { version: Some(version) }) if describes_content => Some(version),
-        Some(Settlement::Applied { .. } | Settlement::NotApplied | Settlement::Unknown(_)) | None => None,
+    forget(ask, view, ended);
+    let settled = match settlement {
+        Some(Settlement::Applied { version }) => version,
+        Some(Settlement::NotApplied | Settlement::Unknown(_)) | None => None,
     };
-    if let Some(version) = tag.filter(|_| ask.observes()) {
+    let tag_of = |version| tag_of(ask, named, parts, answer.headers(), version);
+    let shown = write_shows(&ask.method, status, settled, describes_content).map(tag_of);
+    let described = settled.filter(|_| describes_content);
+    if let Some(version) = described.filter(|_| ask.observes()) {
         observe::note_written(ask, named, version, answer.headers());
     }
-    let tag =
-        tag.filter(|_| !ask.observes()).map(|version| tag_of(ask, named, parts, answer.headers(), version));
+    let tag = described.filter(|_| !ask.observes()).map(tag_of);
     let mut answer = to_answer(ask, answer, origins_own(ask));
     if let Some(tag) = tag
         && let Ok(value) = HeaderValue::from_bytes(&tag.field_value())
@@ -203,13 +210,23 @@ async fn settle_answered(
         answer.headers_mut().insert(header::ETAG, value);
         ask.gateway.reads.note(named.key, tag.version);
     }
+    if let Some((view, tag)) = view.zip(shown) {
+        view.becomes(ask, tag, &mut answer);
+    }
     Carried { answered: (answer, "answered"), outcome: Some(ended) }
+}
+
+/// I3: until the answer is written out, nobody knows what the write's author knows of it.
+fn forget(ask: &Ask, view: Option<View>, ended: WriteOutcome) {
+    if let Some(view) = view.filter(|_| settlement_forgets(ended)) {
+        view.forget(ask);
+    }
 }
 
 /// R4: which answers to a write describe the content that it left behind.
 fn answers_with_tag(ask: &Ask, status: StatusCode, claim: &Claim) -> bool {
     // Who patches without having seen the rest does not know what the whole is now.
-    let replaces = ask.method == Method::PUT || (ask.method == Method::PATCH && claim.names_a_state());
+    let replaces = ask.method == Method::PUT || (ask.method == Method::PATCH && claim.saw_a_state());
     let complete = matches!(status, StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT);
     replaces
         && complete

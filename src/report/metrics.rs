@@ -38,6 +38,10 @@ pub struct Metrics {
     pub ledger_resources: IntGauge,
     /// Entries forgotten.
     pub ledger_evictions: IntCounter,
+    /// Views of what clients last read.
+    pub views: IntGauge,
+    /// Views forgotten.
+    pub view_evictions: IntCounter,
     /// Client connections open now.
     pub client_connections: IntGauge,
     /// Client connections closed because of the limit.
@@ -259,6 +263,11 @@ impl Metrics {
                     names::LEDGER_EVICTIONS_TOTAL,
                     "Entries at rest that were forgotten to make room.",
                 ),
+            )?,
+            views: add(r, IntGauge::new(names::VIEWS, "Views kept of what clients last read."))?,
+            view_evictions: add(
+                r,
+                IntCounter::new(names::VIEW_EVICTIONS_TOTAL, "Views that were forgotten to make room."),
             )?,
             client_connections: add(
                 r,

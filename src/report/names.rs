@@ -38,6 +38,10 @@ pub const READ_TO_WRITE_SECONDS: &str = "ifmatch_read_to_write_seconds";
 pub const LEDGER_RESOURCES: &str = "ifmatch_ledger_resources";
 /// Entries at rest that were forgotten to make room.
 pub const LEDGER_EVICTIONS_TOTAL: &str = "ifmatch_ledger_evictions_total";
+/// Views kept of what clients last read (`unconditional = "infer"`).
+pub const VIEWS: &str = "ifmatch_views";
+/// Views that were forgotten to make room (`ledger.max_views`).
+pub const VIEW_EVICTIONS_TOTAL: &str = "ifmatch_view_evictions_total";
 /// Steps of the ledger that failed, by store.
 pub const LEDGER_ERRORS_TOTAL: &str = "ifmatch_ledger_errors_total";
 /// Changes seen that did not come through the proxy: the origin's own tag moved on, and no version did.
@@ -80,6 +84,8 @@ pub const ALL: &[&str] = &[
     READ_TO_WRITE_SECONDS,
     LEDGER_RESOURCES,
     LEDGER_EVICTIONS_TOTAL,
+    VIEWS,
+    VIEW_EVICTIONS_TOTAL,
     LEDGER_ERRORS_TOTAL,
     BYPASS_WRITES_TOTAL,
     CLIENT_CONNECTIONS,

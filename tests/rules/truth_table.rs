@@ -2,10 +2,11 @@
 //! put together in the order of the design.
 //!
 //! **request**: the method, and a target where it matters; else `/items/1`. **policy**: `overlap`, `allow`,
+//! `infer` (nothing known: 428), `infer-overlap`, `infer-allow`,
 //! `weak` (`weak_if_match = "accept"`), `observe`, `off`. **fields**: field lines, with `&` between them.
 //! Words in capitals stand for tags (of this resource, its last version, another variant...) and for
 //! dates before, in and after the second of the origin's `Last-Modified`. **state**: what the ledger
-//! holds (`occupied`, `unsettled`, `shared`, `starting`, `full`), what the origin shows when it is asked
+//! holds (what the author last read: `viewed` the current version, `viewed-stale` an older one; `occupied`, `unsettled`, `shared`, `starting`, `full`), what the origin shows when it is asked
 //! (`exists` unless `missing` or `silent`; `undated`), when the first write was seen (`seen-...`), how the
 //! origin answers in the end (a status, 200 by default, or how the connection ended), and whether
 //! the resource `moved` meanwhile.
@@ -22,12 +23,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use ifmatch::decide::claim::{Claim, HoldMode, Patience, Probe, Shown, VersionCondition, claim, judge_shown};
+use ifmatch::decide::claim::{Claim, HoldMode, Patience, Probe, Shown, VersionCondition, judge_shown};
 use ifmatch::decide::outcome::{WriteEnd, outcome};
 use ifmatch::decide::policy::{Mode, RoutePolicy, Unconditional, WeakIfMatch};
 use ifmatch::decide::read::{RangePlan, ReadAnswer, ReadVerdict, TagsOf, judge_read, plan_range};
 use ifmatch::decide::say;
 use ifmatch::decide::verdict::{Refusal, RefusalKind};
+use ifmatch::decide::views::{WhenUnknown, claim_of};
 use ifmatch::identify::query;
 use ifmatch::identify::route_table::{PathPattern, RouteTable};
 use ifmatch::identify::target_path::TargetPath;
@@ -75,6 +77,12 @@ impl Row {
             "-" => {}
             "overlap" => policy.unconditional = Unconditional::Overlap,
             "allow" => policy.unconditional = Unconditional::Allow,
+            "infer" => policy.unconditional = Unconditional::Infer,
+            "infer-overlap" | "infer-allow" => {
+                policy.unconditional = Unconditional::Infer;
+                policy.views.when_unknown =
+                    if self.policy == "infer-allow" { WhenUnknown::Allow } else { WhenUnknown::Overlap };
+            }
             "weak" => policy.weak_if_match = WeakIfMatch::Accept,
             "observe" => policy.mode = Mode::Observe,
             "off" => policy.mode = Mode::Off,
@@ -105,6 +113,12 @@ impl Row {
     fn seen_since(&self) -> Option<SystemTime> {
         let seen = [("seen-before", MODIFIED - 900), ("seen-same", MODIFIED), ("seen-after", MODIFIED + 900)];
         seen.into_iter().find(|(word, _)| self.says(word)).map(|(_, seconds)| at(seconds))
+    }
+
+    /// What the author of a write last read, as far as that is known.
+    fn viewed(&self, world: &World) -> Option<Version> {
+        let views = [("viewed", world.current), ("viewed-stale", world.stale)];
+        views.into_iter().find(|(word, _)| self.says(word)).map(|(_, version)| version)
     }
 
     fn status(&self) -> StatusCode {
@@ -221,6 +235,7 @@ impl Told {
         match kind {
             RefusalKind::PreconditionRequired => "428",
             RefusalKind::PreconditionFailed => "412",
+            RefusalKind::StaleView => "stale-view",
             RefusalKind::WriteInFlight => "in-flight",
             RefusalKind::Unsettled => "unsettled",
             RefusalKind::MalformedPrecondition => "malformed",
@@ -359,7 +374,8 @@ async fn change(
     let World { ledger, key, .. } = world;
     let observe = policy.mode == Mode::Observe;
     let mut would = None;
-    let claim = match claim(effect, stated, policy, ledger.incarnation(), *key) {
+    let viewed = row.viewed(world);
+    let claim = match claim_of(effect, stated, policy, ledger.incarnation(), *key, viewed) {
         Ok(claim) => claim,
         Err(refusal) if observe => {
             would = Some(told.refusal(&refusal));
@@ -370,6 +386,7 @@ async fn change(
     let begin = BeginWrite { condition: claim.condition.clone(), observe, ..write(*key, claim.hold) };
     let begun = match ledger.begin(&begin).await {
         Ok(begun) => begun,
+        Err(NotBegun::Stale(_)) if claim.by_view => return told.refusal(&say::stale_view()).to_owned(),
         Err(refused) => return told.not_begun(&refused).to_owned(),
     };
     would = would.or(begun.observed.as_ref().map(|refused| told.not_begun(refused)));
@@ -427,6 +444,7 @@ fn states_nothing() -> Claim {
         patience: Patience::AsRoute,
         is_override: false,
         states_only_a_date: false,
+        by_view: false,
     }
 }
 

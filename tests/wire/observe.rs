@@ -198,3 +198,22 @@ fn nothing_is_read_back_where_no_tag_goes_out() {
     proxy.ask(&request("PUT", "/items/1").body("two")).expect(204);
     assert_eq!(origin.seen_count(), 1, "{}", origin.story());
 }
+
+#[test]
+fn what_clients_read_is_known_where_nothing_tells_them() {
+    let infers =
+        "mode = \"observe\"\nunconditional = \"infer\"\nprincipal = { header = \"Authorization\" }\n";
+    let (origin, proxy) = items_with(infers);
+    let by = |who: &str, method: &str| request(method, "/items/1").field("Authorization", who);
+    for who in ["ann", "bob"] {
+        assert!(!proxy.ask(&by(who, "GET")).expect(200).has("Cache-Control"));
+    }
+    proxy.ask(&by("ann", "PUT").body("two")).expect(204);
+    expect_passed(&proxy, &by("bob", "PUT").body("three"), 204, "stale-view");
+    expect_passed(&proxy, &by("eve", "PUT").body("four"), 204, "precondition-required");
+    // The origin's own 304 to a tag shows as much as its content.
+    origin.answer_once("GET", "/items/1", "HTTP/1.1 304 Not Modified\r\nETag: \"origin-4\"\r\n\r\n");
+    proxy.ask(&by("bob", "GET").if_none_match("\"origin-4\"")).expect(304);
+    proxy.ask(&by("bob", "PUT").body("five")).expect(204);
+    proxy.expect_metric("ifmatch_conflicts_total{mode=\"observe\"}", 2);
+}

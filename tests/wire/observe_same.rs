@@ -46,6 +46,9 @@ nothing_is_changed_by! {
     looks_after_unknown_outcomes: "verify_unknown = true";
     other_methods_guarded: "guard = [\"PUT\", \"PATCH\", \"DELETE\", \"POST\"]\nreads = [\"GET\", \"HEAD\", \"PROPFIND\"]";
     a_principal: "principal = { cookie = \"session\" }";
+    views: "unconditional = \"infer\"\nprincipal = { header = \"Authorization\" }";
+    views_of_tabs: "unconditional = \"infer\"\nprincipal = { cookie = \"session\" }\nview_per = { header = \"X-Tab\" }\nwhen_unknown = \"overlap\"";
+    views_in_cookies: "unconditional = \"infer\"\nview_in = \"cookie\"";
 }
 
 /// The route with the rule is the last table. Fields that are configured for the server, whatever its routes

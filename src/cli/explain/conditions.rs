@@ -2,12 +2,13 @@
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::{Asked, Told};
+use super::{Asked, Told, views};
 use crate::config::checked::Route;
 use crate::decide::claim::{Claim, HoldMode, claim};
 use crate::decide::policy::{Mode, Overlap, RoutePolicy, Unconditional, VerifyUnknown, WeakIfMatch};
 use crate::decide::say;
 use crate::decide::verdict::RefusalKind;
+use crate::decide::views::goes_by_view;
 use crate::request::entity_tag::{EntityTag, TagCondition};
 use crate::request::method::Effect;
 use crate::request::preconditions::{CONDITIONAL_FIELDS, IfRange, Preconditions, is_ours_alone};
@@ -26,8 +27,13 @@ pub(super) fn tell(told: &mut Told, route: &Route, effect: Effect, asked: &Asked
     tell_stated(told, &stated, &route.policy);
     tell_ignored(told, &stated, &asked.fields);
     match effect {
-        Effect::Read => tell_read(told, &stated, route),
-        Effect::Neither | Effect::Write | Effect::GuardedWrite => tell_write(told, route, effect, &stated),
+        Effect::Read => {
+            tell_read(told, &stated, route);
+            views::tell_read(told, route, asked);
+        }
+        Effect::Neither | Effect::Write | Effect::GuardedWrite => {
+            tell_write(told, route, effect, &stated, asked);
+        }
     }
 }
 
@@ -143,9 +149,13 @@ fn named_first(stated: &Preconditions) -> (Incarnation, ResourceKey) {
     ours.map_or((Incarnation(0), ResourceKey(0)), |tag| (tag.incarnation, ResourceKey(tag.resource.into())))
 }
 
-fn tell_write(told: &mut Told, route: &Route, effect: Effect, stated: &Preconditions) {
+fn tell_write(told: &mut Told, route: &Route, effect: Effect, stated: &Preconditions, asked: &Asked) {
     let policy = &route.policy;
     let (incarnation, resource) = named_first(stated);
+    if goes_by_view(effect, stated, policy) {
+        views::tell(told, route, asked);
+        return;
+    }
     let claim = match claim(effect, stated, policy, incarnation, resource) {
         Ok(claim) => claim,
         Err(refusal) => {
@@ -203,7 +213,7 @@ fn conditions(claim: &Claim, effect: Effect, policy: &RoutePolicy, incarnation: 
     if claim.probe.unmodified_since.is_some() {
         let alone = conditions.is_empty()
             && effect == Effect::GuardedWrite
-            && policy.unconditional == Unconditional::Require;
+            && matches!(policy.unconditional, Unconditional::Require | Unconditional::Infer);
         let without = if alone { "without one: 428" } else { "without one: the date is ignored" };
         conditions.push(format!(
             "the origin's Last-Modified is not after the stated date, nor within a second of the last write ({without})"
