@@ -11,6 +11,7 @@ mod foreign_findings;
 mod foreign_json_server;
 mod foreign_litmus;
 mod foreign_spellings;
+mod foreign_unaware_clients;
 mod foreign_webdav;
 mod forwarding;
 mod given;
