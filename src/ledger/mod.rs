@@ -49,5 +49,7 @@ pub mod protocol;
 pub mod snapshot;
 #[doc = include_str!("traces.md")]
 pub mod traces {}
+#[doc = include_str!("view_traces.md")]
+pub mod view_traces {}
 pub mod views;
 pub mod waiting;

@@ -3,17 +3,21 @@
 //! Only for `unconditional = "infer"`. The rules are those of [`views`](crate::decide::views); nothing here is
 //! saved, so after a restart every view is unknown.
 
+mod expected;
 mod kept;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::protocol::Millis;
 use crate::request::version_tag::Version;
 
+pub use expected::Expected;
 pub use kept::Kept;
 
 /// A client's view of a resource: a keyed hash over its principal, the resource, and the name as it was spelled
@@ -28,6 +32,10 @@ pub struct Views {
     lifetime: Millis,
     began: Instant,
     evictions: AtomicU64,
+    /// How many answers are on their last bytes that leave a view behind, for each.
+    expected: Mutex<HashMap<ViewKey, u32>>,
+    /// One of them is written out, or lost.
+    ended: Notify,
 }
 
 /// So many locks that writers on every core rarely meet at one.
@@ -44,11 +52,13 @@ impl Views {
             lifetime: millis(lifetime),
             began: Instant::now(),
             evictions: AtomicU64::new(0),
+            expected: Mutex::default(),
+            ended: Notify::new(),
         }
     }
 
     /// The client holds this version's content now.
-    pub fn keep(&self, key: ViewKey, version: Version) {
+    fn keep(&self, key: ViewKey, version: Version) {
         let Some(shard) = self.shard(key) else { return };
         let evicted = shard.lock().keep(key, version, self.now());
         self.evictions.fetch_add(evicted as u64, Ordering::Relaxed);

@@ -14,7 +14,7 @@ use crate::decide::outcome::WriteOutcome;
 use crate::decide::policy::{Mode, Overlap};
 use crate::decide::say;
 use crate::decide::verdict::{Refusal, RefusalKind};
-use crate::decide::views::claim_of;
+use crate::decide::views::{claim_of, goes_by_view};
 use crate::identify::content::Content;
 use crate::identify::resource_id::ResourceId;
 use crate::ledger::memory::{BeginWrite, Begun, NotBegun, Place};
@@ -77,7 +77,7 @@ pub async fn admit(
     let turn = in_force(&id);
     let named = ask.named_to_write(id);
     let view = View::of(ask, &parts.headers, &named, content);
-    let claim = match stated_claim(ask, &named, effect, parts, view) {
+    let claim = match stated_claim(ask, &named, effect, parts, view).await {
         Ok(mut claim) => {
             if observe {
                 observe::count_origins_tag(ask, &named, &parts.headers, &mut claim);
@@ -137,7 +137,7 @@ pub async fn admit(
     Ok((named, Admitted { permit, claim, view, waited }))
 }
 
-fn stated_claim(
+async fn stated_claim(
     ask: &Ask,
     named: &Named,
     effect: Effect,
@@ -145,7 +145,10 @@ fn stated_claim(
     view: Option<View>,
 ) -> Result<Claim, Refusal> {
     let stated = Preconditions::read(&parts.headers).map_err(|malformed| say::malformed(&malformed))?;
-    let viewed = view.and_then(|view| view.version(ask, named));
+    let viewed = match view.filter(|_| goes_by_view(effect, &stated, ask.policy())) {
+        Some(view) => view.version(ask, named).await,
+        None => None,
+    };
     claim_of(effect, &stated, ask.policy(), ask.gateway.ledger.incarnation(), named.key, viewed)
 }
 

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::in_flight::InFlight;
 use super::patience::{Pace, Paced};
 use super::request_line::{Lines, Suspects};
-use crate::ledger::views::{ViewKey, Views};
+use crate::ledger::views::{Expected, ViewKey, Views};
 use crate::request::version_tag::Version;
 
 /// What a connection's stream and its requests know of each other.
@@ -34,7 +34,7 @@ pub struct Client {
     /// Whether `handed_over` holds any.
     has_handed_over: AtomicBool,
     /// What answers leave that hyper has taken whole, and may not have written out yet.
-    handed_over: Mutex<Vec<NewView>>,
+    handed_over: Mutex<Vec<Expected>>,
 }
 
 impl Client {
@@ -64,9 +64,7 @@ impl Client {
     fn written_out(&self) {
         // Few answers leave anything.
         if self.has_handed_over.swap(false, Ordering::AcqRel) {
-            for NewView { views, key, version } in self.handed_over.lock().drain(..) {
-                views.keep(key, version);
-            }
+            self.handed_over.lock().drain(..).for_each(Expected::written_out);
         }
     }
 
@@ -92,9 +90,12 @@ impl Client {
     }
 }
 
-/// A view that a client has when an answer was written out to it (rules I1 and I3).
-pub struct NewView {
-    /// Where it is kept.
+/// Goes with an answer's body, and has a view stored when all of it was written out (rules I1 and I3): hyper has
+/// taken the body to its end, and has then flushed what it had buffered. What is dropped before leaves nothing.
+pub struct Delivery {
+    /// To whom.
+    pub client: Arc<Client>,
+    /// Where the view is kept.
     pub views: Arc<Views>,
     /// Whose it is.
     pub key: ViewKey,
@@ -102,23 +103,12 @@ pub struct NewView {
     pub version: Version,
 }
 
-/// Goes with an answer's body, and stores a view when all of it was written out: hyper has taken the body to its
-/// end, and has then flushed what it had buffered. What is dropped before leaves nothing.
-pub struct Delivery {
-    client: Arc<Client>,
-    view: NewView,
-}
-
 impl Delivery {
-    /// For an answer to this client.
-    pub fn new(client: Arc<Client>, view: NewView) -> Self {
-        Delivery { client, view }
-    }
-
     /// hyper has all of the answer now.
     pub fn taken_whole(self) {
-        self.client.handed_over.lock().push(self.view);
-        self.client.has_handed_over.store(true, Ordering::Release);
+        let Delivery { client, views, key, version } = self;
+        client.handed_over.lock().push(Expected::new(views, key, version));
+        client.has_handed_over.store(true, Ordering::Release);
     }
 }
 
@@ -150,6 +140,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Drop for ClientStream<S> {
     fn drop(&mut self) {
+        // What was not written out by now never is.
+        self.client.handed_over.lock().clear();
         let Some(words) = self.client.last_word.get() else { return };
         let mut cx = Context::from_waker(Waker::noop());
         let stream = Pin::new(&mut self.stream);

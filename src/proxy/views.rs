@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 
 use super::ask::{Ask, Named};
 use super::body::AnswerBody;
-use super::client::{Delivery, NewView};
+use super::client::Delivery;
 use crate::decide::policy::{Mode, Principal, Unconditional};
 use crate::decide::views::{ViewIn, ViewPer};
 use crate::identify::content::Content;
@@ -74,9 +74,9 @@ impl View {
     }
 
     /// The version that the client last read, if that is known.
-    pub fn version(&self, ask: &Ask, named: &Named) -> Option<Version> {
+    pub async fn version(&self, ask: &Ask, named: &Named) -> Option<Version> {
         match self.kept {
-            ViewIn::Memory => ask.gateway.views.version(self.key),
+            ViewIn::Memory => ask.gateway.views.last_read(self.key).await,
             // Two paths of one resource have a cookie each: the older one is good for both.
             ViewIn::Cookie => {
                 ask.own_cookies.iter().filter_map(|cookie| self.in_cookie(cookie, ask, named)).min()
@@ -97,8 +97,12 @@ impl View {
     pub fn becomes(&self, ask: &Ask, tag: VersionTag, answer: &mut Response<AnswerBody>) {
         match self.kept {
             ViewIn::Memory => {
-                let view = NewView { views: ask.gateway.views.clone(), key: self.key, version: tag.version };
-                answer.body_mut().hands_over(Delivery::new(ask.client.clone(), view));
+                answer.body_mut().hands_over(Delivery {
+                    client: ask.client.clone(),
+                    views: ask.gateway.views.clone(),
+                    key: self.key,
+                    version: tag.version,
+                });
             }
             ViewIn::Cookie => {
                 if let Some(cookie) = self.cookie(ask, tag) {

@@ -36,4 +36,5 @@ mod smoke;
 mod storm;
 mod targets;
 mod verify;
+mod views;
 mod writes;

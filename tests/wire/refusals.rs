@@ -25,9 +25,10 @@ struct Kind {
 }
 
 /// DESIGN section 6, and how each of its lines comes about.
-const KINDS: [Kind; 19] = [
+const KINDS: [Kind; 20] = [
     kind("precondition-required", 428, false, true, blind_write),
     kind("precondition-failed", 412, false, true, stale_write),
+    kind("stale-view", 409, false, true, unseen_change),
     kind("write-in-flight", 409, true, true, second_write),
     kind("unsettled", 409, true, true, write_after_unknown),
     kind("malformed-precondition", 400, false, true, unquoted_tag),
@@ -71,6 +72,16 @@ fn stale_write() -> Provoked {
         let tag = proxy.tag("/items/1");
         proxy.put("/items/1", &tag, "x").expect(204);
         proxy.put("/items/1", &tag, "y")
+    })
+}
+
+fn unseen_change() -> Provoked {
+    let lines = "unconditional = \"infer\"\nprincipal = { header = \"Authorization\" }";
+    on(items_with(lines), |_, proxy| {
+        let of = |who: &str, method: &str| request(method, "/items/1").field("Authorization", who);
+        proxy.ask(&of("ann", "GET")).expect(200);
+        proxy.ask(&of("bob", "POST").body("x")).expect(201);
+        proxy.ask(&of("ann", "PUT").body("y"))
     })
 }
 
