@@ -160,6 +160,7 @@ fn told(config: &Config, asked: &Asked) -> String {
         told.line("decision", "forwarded as it is: mode = \"off\", no versions, no tags");
         return told.0;
     }
+    conditions::tell_passed(&mut told, route, &asked.fields);
     let effect = tell_effect(&mut told, route, asked);
     if effect == Effect::Neither {
         told.line("decision", "forwarded as it is");
@@ -206,6 +207,7 @@ fn tell_effect(told: &mut Told, route: &Route, asked: &Asked) -> Effect {
     let effect = aim::effect(&route.policy, &asked.method, &overrides);
     let words = match effect {
         Effect::Neither => "neither reads nor changes a resource; never conditional",
+        Effect::Read if route.policy.mode == Mode::Observe => "a read; its answer keeps the origin's own tag",
         Effect::Read => "a read; its answer is stamped",
         Effect::Write => {
             "a write that needs no precondition; it occupies and changes the resource all the same"

@@ -6,6 +6,7 @@ use http::request::Parts;
 
 use super::ask::{Ask, Named};
 use super::changes;
+use super::observe;
 use super::rules::Rules;
 use super::unjudged::Unjudged;
 use super::views::View;
@@ -86,7 +87,12 @@ pub async fn admit(
     let mut rules = Rules::of_methods(ask, parts, content);
     let stated = stated_claim(ask, &named, effect, parts, content, &rules, view).await;
     let (mut claim, translated) = match stated {
-        Ok(stated) => stated,
+        Ok((mut claim, translated)) => {
+            if observe {
+                observe::count_origins_tag(ask, &named, &parts.headers, &mut claim);
+            }
+            (claim, translated)
+        }
         Err(refusal) if observe => {
             ask.note_conflict(&parts.headers, Some(&named), &refusal);
             (Claim::blind(), None)

@@ -61,6 +61,11 @@ impl Ask {
         &self.route.route.policy
     }
 
+    /// Whether its route only observes.
+    pub fn observes(&self) -> bool {
+        self.policy().mode == Mode::Observe
+    }
+
     /// A resource of its route's upstream.
     pub fn named(&self, id: ResourceId) -> Named {
         Named { key: self.gateway.ledger.key(&self.live.names, &self.policy().upstream, &id), id }

@@ -75,7 +75,8 @@ pub struct LiveRoute {
     pub metrics: Arc<RouteMetrics>,
     /// The way to its origin.
     pub pool: Arc<Pool>,
-    /// Whether ifmatch keeps versions of resources behind the same upstream, for this route or another.
+    /// Whether ifmatch guards resources behind the same upstream, for this route or another: one that only
+    /// observes guards none.
     pub beside_managed: bool,
     /// The slot that stands for its upstream as a whole, if some route changes all of it.
     pub whole: Option<ResourceKey>,
@@ -195,7 +196,7 @@ impl Live {
         let managed: HashSet<Arc<str>> = config
             .routes
             .iter()
-            .filter(|route| route.policy.is_managed())
+            .filter(|route| route.policy.mode == Mode::Enforce)
             .map(|route| route.upstream.name.clone())
             .collect();
         let live_route = |route: &Route| {

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use super::ask::{Ask, Named};
 use super::body::AnswerBody;
 use super::client::Client;
+use super::fields::upgrade_of;
 use super::gateway::Gateway;
 use super::head;
 use super::outgoing::drain_request;
@@ -157,6 +158,9 @@ async fn take_way(
             },
         };
     }
+    if policy.mode == Mode::Observe && asks_to_upgrade(&ask, &parts) {
+        return pass::pass(ask, parts, body, None).await;
+    }
     let body = match read_body(&ask, &parts, body).await {
         Ok(body) => body,
         Err(refusal) => return (ask.refuse(&parts.headers, None, &refusal), "refused"),
@@ -195,6 +199,12 @@ async fn take_way(
         let named = ask.named(id);
         read::read(ask, named, parts, body, started).await
     }
+}
+
+/// Whether a read asks for another protocol, which a route passes on where it does not enforce.
+fn asks_to_upgrade(ask: &Ask, parts: &Parts) -> bool {
+    upgrade_of(&parts.headers, ask.route.beside_managed).is_some()
+        && effect_of(ask, parts, &[]) == Effect::Read
 }
 
 async fn write_way(

@@ -15,6 +15,7 @@ pub mod handle;
 pub mod head;
 pub mod in_flight;
 pub mod noted;
+pub mod observe;
 pub mod origin;
 pub mod outgoing;
 pub mod outlive;

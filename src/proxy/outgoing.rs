@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
@@ -112,6 +113,8 @@ pub struct OutgoingBody {
 enum Source {
     Client(FromClient),
     Fixed(Option<Bytes>),
+    /// Came in chunks and was read whole: it goes on in chunks, with its trailer fields.
+    Chunked(Option<Bytes>, Option<HeaderMap>),
 }
 
 struct FromClient {
@@ -154,6 +157,18 @@ impl OutgoingBody {
         Self::new(Source::Fixed(Some(bytes).filter(|b| !b.is_empty())))
     }
 
+    /// A client's body that was read whole.
+    pub fn read(whole: WholeBody) -> Self {
+        let WholeBody { bytes, in_chunks } = whole;
+        match in_chunks {
+            Some(trailers) if !bytes.is_empty() => {
+                let trailers = Some(trailers_to_origin(&trailers)).filter(|trailers| !trailers.is_empty());
+                Self::new(Source::Chunked(Some(bytes.into()), trailers))
+            }
+            Some(_) | None => Self::fixed(bytes.into()),
+        }
+    }
+
     /// No body.
     pub fn empty() -> Self {
         Self::fixed(Bytes::new())
@@ -161,7 +176,7 @@ impl OutgoingBody {
 
     fn new(source: Source) -> Self {
         let progress = Arc::new(BodyProgress::default());
-        if matches!(source, Source::Fixed(_)) {
+        if matches!(source, Source::Fixed(_) | Source::Chunked(..)) {
             progress.set(SENT);
         }
         OutgoingBody { begun: None, source, gate: None, progress, noted: None }
@@ -282,6 +297,12 @@ impl Body for OutgoingBody {
             Source::Fixed(bytes) => {
                 Poll::Ready(bytes.take().map(|bytes| Ok(noted_frame(&this.noted, bytes))))
             }
+            Source::Chunked(bytes @ Some(_), _) => {
+                Poll::Ready(bytes.take().map(|bytes| Ok(noted_frame(&this.noted, bytes))))
+            }
+            Source::Chunked(None, trailers) => {
+                Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+            }
             Source::Client(client) => {
                 let next = ready!(client.poll(cx, &this.progress));
                 if let (Some(content), Some(Ok(frame))) = (&this.noted, &next)
@@ -298,6 +319,7 @@ impl Body for OutgoingBody {
         match &self.source {
             Source::Client(client) => self.begun.is_none() && client.body.is_end_stream(),
             Source::Fixed(bytes) => bytes.is_none(),
+            Source::Chunked(bytes, trailers) => bytes.is_none() && trailers.is_none(),
         }
     }
 
@@ -312,14 +334,23 @@ impl Body for OutgoingBody {
                 }
             }
             Source::Fixed(bytes) => SizeHint::with_exact(length(bytes)),
+            Source::Chunked(..) => SizeHint::new(),
         }
     }
+}
+
+/// A client's body, read whole.
+pub struct WholeBody {
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// Its trailer fields, if it came in chunks.
+    pub in_chunks: Option<HeaderMap>,
 }
 
 /// How much of a body was read.
 pub enum ReadUpTo {
     /// All of it.
-    End(Vec<u8>),
+    End(WholeBody),
     /// So much, and it is longer than was wanted: the rest is still to come.
     Limit(Vec<u8>, Incoming),
 }
@@ -357,6 +388,7 @@ pub async fn read_beginning(
     if at_least == 0 {
         return Ok(ReadUpTo::Limit(bytes, body));
     }
+    let mut in_chunks = body.size_hint().exact().is_none().then(HeaderMap::new);
     let patience = bounds.patience(Some(bounds.end_of_upload()));
     let mut clock = Clock::default();
     loop {
@@ -365,8 +397,11 @@ pub async fn read_beginning(
             Poll::Pending => clock.poll_out(&patience, cx).map(Err),
         });
         match next.await {
-            Ok(Some(Ok(frame))) => bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data)),
-            Ok(None) => return Ok(ReadUpTo::End(bytes)),
+            Ok(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => bytes.extend_from_slice(&data),
+                Err(frame) => in_chunks = frame.into_trailers().ok().or(in_chunks),
+            },
+            Ok(None) => return Ok(ReadUpTo::End(WholeBody { bytes, in_chunks })),
             Ok(Some(Err(_))) => return Err(NotRead::Broken),
             Err(_) => return Err(NotRead::TooSlow),
         }

@@ -6,15 +6,18 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use smallvec::SmallVec;
 
 use super::ask::Ask;
 use super::body::{AnswerBody, OriginBody};
 use super::fields::{RequestEdit, to_client, to_origin, upgrade_of};
+use super::observe;
 use super::origin::exchange::{NoAnswer, exchange};
 use super::outgoing::{ContinueGate, OutgoingBody};
 use super::tunnel::tunnel;
 use super::unjudged::Unjudged;
 use crate::decide::outcome::{WriteEnd, outcome};
+use crate::decide::policy::Mode;
 use crate::decide::verdict::{Refusal, RefusalKind};
 use crate::request::preconditions::CONDITIONAL_FIELDS;
 
@@ -25,20 +28,20 @@ pub async fn pass(
     body: Incoming,
     unjudged: Option<Unjudged>,
 ) -> (Response<AnswerBody>, &'static str) {
-    let upgrade = match ask.policy().is_managed() {
-        true => None,
-        false => upgrade_of(&parts.headers, ask.route.beside_managed),
+    let upgrade = match ask.policy().mode {
+        Mode::Enforce => None,
+        Mode::Observe | Mode::Off => upgrade_of(&parts.headers, ask.route.beside_managed),
     };
     let client_side = upgrade.as_ref().and_then(|_| parts.extensions.remove::<OnUpgrade>());
     let bodiless = http_body::Body::is_end_stream(&body);
     let sent_at = std::time::Instant::now();
     let answered = if bodiless && matches!(ask.method, Method::GET | Method::HEAD) && upgrade.is_none() {
-        send_read(&ask, &parts, stays_behind(&ask)).await
+        send_read(&ask, &parts, &stays_behind(&ask, &parts)).await
     } else {
         let request = onward(
             &ask,
             &parts,
-            stays_behind(&ask),
+            &stays_behind(&ask, &parts),
             upgrade.clone(),
             OutgoingBody::from_client(body, &ask.bounds),
         );
@@ -58,8 +61,20 @@ pub async fn pass(
 }
 
 /// Our tags never reach the origin, not even in a request that no condition applies to.
-fn stays_behind(ask: &Ask) -> &'static [HeaderName] {
-    if ask.policy().is_managed() { &CONDITIONAL_FIELDS } else { &[] }
+pub fn stays_behind(ask: &Ask, parts: &Parts) -> SmallVec<[HeaderName; 6]> {
+    match ask.policy().mode {
+        Mode::Enforce => CONDITIONAL_FIELDS.iter().cloned().collect(),
+        Mode::Observe => observe::stays_behind(&parts.headers),
+        Mode::Off => SmallVec::new(),
+    }
+}
+
+/// What of an answer stays behind on its way to the client: where a route enforces, the only tags are ours.
+pub fn origins_own(ask: &Ask) -> &'static [HeaderName] {
+    match ask.policy().mode {
+        Mode::Enforce => &[header::ETAG],
+        Mode::Observe | Mode::Off => &[],
+    }
 }
 
 /// Passes a request on whose body was read already, in part at least.
@@ -68,7 +83,7 @@ pub async fn pass_read(
     parts: Box<Parts>,
     body: OutgoingBody,
 ) -> (Response<AnswerBody>, &'static str) {
-    let request = onward(&ask, &parts, stays_behind(&ask), None, body);
+    let request = onward(&ask, &parts, &stays_behind(&ask, &parts), None, body);
     let answered = exchange(&ask.route.pool, request, &ask.bounds, false).await;
     answer(&ask, &parts, None, answered)
 }
@@ -84,9 +99,7 @@ fn answer(
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                 tunnel(ask, client_side, answer.extensions_mut().remove::<OnUpgrade>());
             }
-            // On a managed route the only tags are ours.
-            let without = if ask.policy().is_managed() { &[header::ETAG][..] } else { &[] };
-            (to_answer(ask, answer, without), "answered")
+            (to_answer(ask, answer, origins_own(ask)), "answered")
         }
         Err(no_answer) => {
             log_no_answer(ask, &no_answer);

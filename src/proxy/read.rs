@@ -1,5 +1,6 @@
 //! Reads of managed resources: stamped with the version that was current before they were forwarded.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use http::request::Parts;
@@ -9,6 +10,7 @@ use smallvec::SmallVec;
 use super::ask::{Ask, Named};
 use super::body::{AnswerBody, OriginBody};
 use super::handle::refused;
+use super::observe;
 use super::origin::exchange::{NoAnswer, exchange};
 use super::pass::{log_no_answer, onward, send_read, to_answer, unanswered};
 use super::representation::{last_modified, validators, variant};
@@ -63,7 +65,10 @@ pub async fn read(
     let ledger = ask.gateway.ledger.clone();
     // R3: before the request goes out; a number fetched later could be put on older content.
     let stamp = ledger.observe(named.key, ask.route.whole, ask.route.route.upstream.read_lag);
-    let plan = plan_range(&stated, stamp, ledger.incarnation(), named.key);
+    let plan = match ask.policy().mode {
+        Mode::Observe => RangePlan::AsAsked,
+        Mode::Enforce | Mode::Off => plan_range(&stated, stamp, ledger.incarnation(), named.key),
+    };
     ask.gateway.metrics.decision_duration.observe(started.elapsed().as_secs_f64());
     let sent_at = Instant::now();
     let answered = ask_origin(&ask, &named, &parts, body, &stated, stamp, plan).await;
@@ -99,11 +104,15 @@ async fn ask_origin(
     plan: RangePlan,
 ) -> Result<(Response<OriginBody>, Seen), NoAnswer> {
     let bodiless = body.is_empty();
+    let without = match ask.policy().mode {
+        Mode::Observe => observe::stays_behind(&parts.headers),
+        Mode::Enforce | Mode::Off => stays_behind(stated, plan),
+    };
     let mut answer = if bodiless {
-        send_read(ask, parts, &stays_behind(stated, plan)).await?
+        send_read(ask, parts, &without).await?
     } else {
         let outgoing = body.into_outgoing(&ask.bounds);
-        let request = onward(ask, parts, &stays_behind(stated, plan), None, outgoing);
+        let request = onward(ask, parts, &without, None, outgoing);
         exchange(&ask.route.pool, request, &ask.bounds, false).await?
     };
     let mut seen = see(ask, named, parts, stamp, &answer);
@@ -172,8 +181,9 @@ fn stamped(
         const PARTS: &[u8] = b"multipart/byteranges";
         kind.as_bytes().get(..PARTS.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(PARTS))
     };
+    let observes = ask.observes();
     let facts = ReadAnswer {
-        status: answer.status(),
+        status: if observes { observe::without_conditions(answer.status()) } else { answer.status() },
         variant: seen.variant,
         last_modified: last_modified(answer.headers()),
         still_at_rest: seen.still_at_rest,
@@ -184,13 +194,12 @@ fn stamped(
         resource: named.key,
         weak: ask.policy().weak_if_match,
     };
-    let mut verdict = judge_read(&ask.method, stated, stamp, &facts, of);
-    if let (ReadVerdict::Refuse(refusal), Mode::Observe) = (&verdict, ask.policy().mode) {
-        ask.note_conflict(&parts.headers, Some(named), refusal);
-        verdict = judge_read(&ask.method, &Preconditions::default(), stamp, &facts, of);
-    }
-    let shown = read_shows(&ask.method, facts.status, &verdict).and(seen.view);
+    let stated = if observes { observe::to_judge(ask, named, stated) } else { Cow::Borrowed(stated) };
+    let verdict = judge_read(&ask.method, &stated, stamp, &facts, of);
+    let shows = if observes { observe::shows(answer.status()) } else { answer.status() };
+    let shown = read_shows(&ask.method, shows, &verdict).and(seen.view);
     let (mut answer, outcome, tag) = match verdict {
+        verdict if observes => observe::answer_read(ask, named, &parts.headers, verdict, answer),
         ReadVerdict::Answer(tag) => {
             let mut answer = to_answer(ask, answer, &[header::ETAG]);
             put_tag(ask, named, &mut answer, tag);

@@ -7,7 +7,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 
 use super::ask::Ask;
-use super::outgoing::{NotRead, OutgoingBody, ReadUpTo, read_beginning, read_up_to};
+use super::outgoing::{NotRead, OutgoingBody, ReadUpTo, WholeBody, read_beginning, read_up_to};
 use super::patience::Bounds;
 use crate::decide::say;
 use crate::decide::verdict::{Refusal, RefusalKind};
@@ -21,8 +21,9 @@ pub enum RequestBody {
     Unread(Incoming),
     /// Read whole.
     Read(Known),
-    /// Read in part: its beginning, and the rest, which is looked at as it passes.
-    Begun(Known, Incoming, HiddenMethod),
+    /// Read in part: its beginning, and the rest, which is looked at as it passes. Not to observe: a form that
+    /// states a method there is broken off, or passes.
+    Begun(Known, Incoming, Option<HiddenMethod>),
     /// Longer than a rule may read: what was read of it, and the rest.
     TooLong(Vec<u8>, Incoming),
 }
@@ -30,6 +31,8 @@ pub enum RequestBody {
 /// What was read of a body.
 pub struct Known {
     bytes: Vec<u8>,
+    /// The trailer fields of one that came in chunks, as it goes on.
+    in_chunks: Option<HeaderMap>,
     is_form: bool,
     /// Whether it states a method in a way that is not taken apart here.
     hides_a_method: bool,
@@ -77,9 +80,15 @@ impl RequestBody {
     pub fn into_outgoing(self, bounds: &Bounds) -> OutgoingBody {
         match self {
             RequestBody::Unread(body) => OutgoingBody::from_client(body, bounds),
-            RequestBody::Read(known) => OutgoingBody::fixed(known.bytes.into()),
+            RequestBody::Read(Known { bytes, in_chunks, .. }) => {
+                OutgoingBody::read(WholeBody { bytes, in_chunks })
+            }
             RequestBody::Begun(known, rest, watch) => {
-                OutgoingBody::from_client_begun(known.bytes.into(), rest, bounds).watched(watch)
+                let begun = OutgoingBody::from_client_begun(known.bytes.into(), rest, bounds);
+                match watch {
+                    Some(watch) => begun.watched(watch),
+                    None => begun,
+                }
             }
             RequestBody::TooLong(begun, rest) => OutgoingBody::from_client_begun(begun.into(), rest, bounds),
         }
@@ -130,12 +139,12 @@ pub async fn read_body(ask: &Ask, parts: &Parts, body: Incoming) -> Result<Reque
     if for_a_rule || kind == Some(PostedForm::UrlEncoded) {
         let read = read_up_to(body, ask.route.route.body_limit, &ask.bounds).await.map_err(not_read)?;
         return Ok(match read {
-            ReadUpTo::End(bytes) => {
+            ReadUpTo::End(WholeBody { bytes, in_chunks }) => {
                 let hides_a_method = match kind {
                     Some(PostedForm::Watched(kind)) => HiddenMethod::new(kind).is_in(&bytes),
                     Some(PostedForm::UrlEncoded) | None => false,
                 };
-                RequestBody::Read(Known { bytes, is_form: kind.is_some(), hides_a_method })
+                RequestBody::Read(Known { bytes, in_chunks, is_form: kind.is_some(), hides_a_method })
             }
             ReadUpTo::Limit(begun, rest) => {
                 ask.bounds.hits.hit(Limit::BodyToRead);
@@ -150,12 +159,15 @@ pub async fn read_body(ask: &Ask, parts: &Parts, body: Incoming) -> Result<Reque
     let passes = parts.headers.contains_key(header::EXPECT) || body.size_hint().exact().is_none();
     let beginning = if passes { 0 } else { BEGINNING };
     let read = read_beginning(body, beginning, &ask.bounds).await.map_err(not_read)?;
-    let (ReadUpTo::End(bytes) | ReadUpTo::Limit(bytes, _)) = &read;
+    let (ReadUpTo::End(WholeBody { bytes, .. }) | ReadUpTo::Limit(bytes, _)) = &read;
     let hides_a_method = watch.is_in(bytes);
     Ok(match read {
-        ReadUpTo::End(bytes) => RequestBody::Read(Known { bytes, is_form: true, hides_a_method }),
+        ReadUpTo::End(WholeBody { bytes, in_chunks }) => {
+            RequestBody::Read(Known { bytes, in_chunks, is_form: true, hides_a_method })
+        }
         ReadUpTo::Limit(bytes, rest) => {
-            RequestBody::Begun(Known { bytes, is_form: true, hides_a_method }, rest, watch)
+            let known = Known { bytes, in_chunks: None, is_form: true, hides_a_method };
+            RequestBody::Begun(known, rest, Some(watch).filter(|_| !ask.observes()))
         }
     })
 }

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Ur
 use super::ask::{Ask, Named};
 use super::body::{AnswerBody, AnswerContent, BodyError, OriginBody};
 use super::fields::to_client;
+use super::observe;
 use super::origin::exchange::NoAnswer;
 use super::outgoing::OutgoingBody;
 use super::pass::to_answer;
@@ -61,7 +62,10 @@ pub fn are_left_alone(ask: &Ask) -> bool {
 }
 
 /// The fields of a write that the origin does not get.
-pub fn stays_behind(ask: &Ask) -> Cow<'static, [HeaderName]> {
+pub fn stays_behind(ask: &Ask, parts: &Parts) -> Cow<'static, [HeaderName]> {
+    if ask.observes() {
+        return Cow::Owned(observe::stays_behind(&parts.headers).into_vec());
+    }
     if are_left_alone(ask) {
         return Cow::Borrowed(&[]);
     }
@@ -73,7 +77,6 @@ pub fn stays_behind(ask: &Ask) -> Cow<'static, [HeaderName]> {
     }
     if let (Some(PreconditionFrom::Header(name)), Validator::Version | Validator::Content { .. }) =
         (&ask.policy().precondition_from, validator)
-        && ask.policy().mode != Mode::Observe
     {
         without.to_mut().push(name.clone());
     }

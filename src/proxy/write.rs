@@ -32,10 +32,11 @@ use super::body::{AnswerBody, OriginBody};
 use super::changes;
 use super::gateway::Gateway;
 use super::in_flight::InFlight;
+use super::observe;
 use super::origin::exchange::exchange;
 use super::outgoing::OutgoingBody;
 use super::outlive::{Carried, Teller};
-use super::pass::{log_no_answer, onward, to_answer, unanswered};
+use super::pass::{log_no_answer, onward, origins_own, to_answer, unanswered};
 use super::probe;
 use super::refuse::refuse;
 use super::representation::variant;
@@ -47,7 +48,7 @@ use super::verify::Sent;
 use super::views::View;
 use crate::decide::claim::{Claim, judge_shown};
 use crate::decide::outcome::{WriteEnd, WriteOutcome, outcome};
-use crate::decide::policy::{EtagOnPut, Mode};
+use crate::decide::policy::EtagOnPut;
 use crate::decide::say;
 use crate::decide::validator::Validator;
 use crate::decide::verdict::{Refusal, RefusalKind};
@@ -105,12 +106,13 @@ async fn carry(
         let answered = (ask.refuse(&parts.headers, Some(&named), &refusal), outcome);
         return Carried { answered, outcome: None };
     }
-    let verified = ask.policy().etag_on_put == EtagOnPut::Verified && ask.method == Method::PUT;
+    let verified =
+        ask.policy().etag_on_put == EtagOnPut::Verified && ask.method == Method::PUT && !ask.observes();
     let sent = Sent::of(&ask, &parts, &body, verified);
     if let Some(content) = &sent.content {
         body = body.noted_in(content.clone());
     }
-    let mut request = onward(&ask, &parts, &shown_tag::stays_behind(&ask), None, body);
+    let mut request = onward(&ask, &parts, &shown_tag::stays_behind(&ask, &parts), None, body);
     if ask.policy().validator == Validator::Enforced {
         shown_tag::translate(&mut request, translated.as_ref());
     }
@@ -212,7 +214,7 @@ async fn settle_answered(
     forget(ask, view, ended);
     if conflict.is_some() {
         let refusal = say::origin_conflict();
-        if ask.policy().mode != Mode::Observe {
+        if !ask.observes() {
             answer.into_body().discard();
             let told = ask.refuse(&parts.headers, Some(named), &refusal);
             return Carried { answered: (told, "answered"), outcome: Some(ended) };
@@ -229,8 +231,12 @@ async fn settle_answered(
     }
     let tag_of = |version| tag_of(ask, named, parts, answer.headers(), version);
     let shown = write_shows(&ask.method, status, settled, describes_content).map(tag_of);
-    let tag = settled.filter(|_| describes_content).map(tag_of);
-    let mut answer = to_answer(ask, answer, &[header::ETAG]);
+    let described = settled.filter(|_| describes_content);
+    if let Some(version) = described.filter(|_| ask.observes()) {
+        observe::note_written(ask, named, version, answer.headers());
+    }
+    let tag = described.filter(|_| !ask.observes()).map(tag_of);
+    let mut answer = to_answer(ask, answer, origins_own(ask));
     if let Some(tag) = tag
         && let Ok(value) = HeaderValue::from_bytes(&tag.field_value())
     {

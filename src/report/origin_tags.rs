@@ -38,6 +38,18 @@ const SLOTS: usize = 1 << 16;
 /// zero).
 const VALIDATOR_BITS: u32 = 24;
 const VARIANT_BITS: u32 = 16;
+/// Every bit of a representation; and the one that stands for the answers to writes.
+const REPRESENTATION: u64 = (1 << VARIANT_BITS) - 1;
+const NO_READ: u64 = REPRESENTATION;
+
+/// A resource's version, and a representation of it.
+fn whose(mixed: u64, representation: u64) -> u64 {
+    (mixed >> 40) << VARIANT_BITS | representation
+}
+
+fn word(whose: u64, hash: u64) -> u64 {
+    whose << VALIDATOR_BITS | (hash >> (64 - VALIDATOR_BITS)).max(1)
+}
 
 impl OriginTags {
     /// An empty table.
@@ -47,7 +59,6 @@ impl OriginTags {
 
     /// Notes a read of a resource at rest: a hash of all its validators, and one of its entity-tag if it
     /// has one.
-    #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash choose a slot")]
     pub fn note(
         &self,
         key: ResourceKey,
@@ -57,9 +68,9 @@ impl OriginTags {
         tag: Option<u64>,
     ) -> Validated {
         let mixed = mix(key, version);
-        let whose = (mixed >> 40) << VARIANT_BITS | u64::from(of.0) >> (32 - VARIANT_BITS);
-        let word = |hash: u64| whose << VALIDATOR_BITS | (hash >> (64 - VALIDATOR_BITS)).max(1);
-        let Some(slot) = self.slots.get(mixed as usize % SLOTS) else {
+        let whose = whose(mixed, u64::from(of.0) >> (32 - VARIANT_BITS));
+        let word = |hash| word(whose, hash);
+        let Some(slot) = self.slot(mixed) else {
             return Validated { as_at_first: true, tag_moved: false };
         };
         let first = slot.first.load(Ordering::Relaxed);
@@ -72,6 +83,30 @@ impl OriginTags {
             last != 0 && last >> VALIDATOR_BITS == whose && last != word(tag)
         });
         Validated { as_at_first: !is_known || first == word(all), tag_moved: moved }
+    }
+
+    /// Notes the entity-tag that an answer to a write gave to the version that it left behind.
+    ///
+    /// No read is held to it: an origin may give an answer to a write another one than to a read.
+    pub fn note_written(&self, key: ResourceKey, version: Version, tag: u64) {
+        let mixed = mix(key, version);
+        if let Some(slot) = self.slot(mixed) {
+            slot.last.store(word(whose(mixed, NO_READ), tag), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether this entity-tag is the last one that was seen of this version, on whatever representation.
+    pub fn is_last_seen(&self, key: ResourceKey, version: Version, tag: u64) -> bool {
+        let mixed = mix(key, version);
+        let asked = word(whose(mixed, NO_READ), tag);
+        let of_any_representation = |word: u64| word & !(REPRESENTATION << VALIDATOR_BITS);
+        let last = self.slot(mixed).map_or(0, |slot| slot.last.load(Ordering::Relaxed));
+        last != 0 && of_any_representation(last) == of_any_representation(asked)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash choose a slot")]
+    fn slot(&self, mixed: u64) -> Option<&Slot> {
+        self.slots.get(mixed as usize % SLOTS)
     }
 }
 
@@ -102,5 +137,21 @@ mod tests {
         assert_eq!(at(1, 1, OTHER), (false, false), "that one again");
         assert_eq!(at(1, 2, ONE), (true, false), "of another representation");
         assert_eq!(at(2, 2, OTHER), (true, false), "after a write that was seen");
+    }
+
+    #[test]
+    fn the_tag_that_was_seen_last_is_known_and_no_other() {
+        let tags = OriginTags::new();
+        let key = ResourceKey(7 << 50);
+        let is_last = |version, tag| tags.is_last_seen(key, Version(version), tag);
+        assert!(!is_last(1, ONE), "nothing was seen");
+        tags.note(key, Version(1), Variant(1 << 20), ONE, Some(ONE));
+        assert!(is_last(1, ONE) && !is_last(1, OTHER) && !is_last(2, ONE));
+        tags.note(key, Version(1), Variant(2 << 20), OTHER, Some(OTHER));
+        assert!(is_last(1, OTHER), "of whatever representation");
+        tags.note_written(key, Version(2), ONE);
+        assert!(is_last(2, ONE) && !is_last(2, OTHER));
+        let read = tags.note(key, Version(2), Variant(1 << 20), OTHER, Some(OTHER));
+        assert!(!read.tag_moved && is_last(2, OTHER), "a read is not held to the answer of a write");
     }
 }

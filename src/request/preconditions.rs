@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, HeaderName, header};
 
 use super::entity_tag::{EntityTag, MalformedTags, TagCondition};
+use super::version_tag::VersionTag;
 
 /// What a request states about the resource, in the field's own terms.
 ///
@@ -42,8 +43,7 @@ pub struct MalformedPrecondition {
     pub problem: MalformedTags,
 }
 
-/// The fields of RFC 9110 section 13.1. On a managed route none of them reaches the origin with a tag
-/// of ours in it.
+/// The fields of RFC 9110 section 13.1. On an enforced route none of them reaches the origin with a tag in it.
 pub static CONDITIONAL_FIELDS: [HeaderName; 5] = [
     header::IF_MATCH,
     header::IF_NONE_MATCH,
@@ -77,6 +77,20 @@ impl Preconditions {
     pub fn state_if_match(&mut self, tags: TagCondition) {
         self.if_match = Some(tags);
         self.if_unmodified_since = None;
+    }
+}
+
+/// Whether a field of tags states tags, and all of them are of our making, in whatever life of the ledger.
+///
+/// A field that cannot be read is not.
+pub fn is_ours_alone(fields: &HeaderMap, name: &HeaderName) -> bool {
+    if !fields.contains_key(name) {
+        return false;
+    }
+    let lines = fields.get_all(name).iter().map(http::HeaderValue::as_bytes);
+    match TagCondition::parse(lines) {
+        Ok(TagCondition::Tags(tags)) => tags.iter().all(|tag| VersionTag::read_with_suffix(tag).is_some()),
+        Ok(TagCondition::Any) | Err(_) => false,
     }
 }
 
@@ -157,6 +171,21 @@ mod tests {
         let read =
             Preconditions::read(&fields(&[("if-range", DATE), ("range", "bytes=0-")])).expect("well-formed");
         assert_eq!(read.if_range, Some(IfRange::Date));
+    }
+
+    #[test]
+    fn a_field_is_ours_alone_where_every_tag_in_it_is() {
+        const OURS: &str = "\"0000000000000007.ccccdddd.1f.00000003\"";
+        const WEAKENED: &str = "W/\"0000000000000008.ccccdddd.20.00000003-gzip\"";
+        let is_ours =
+            |lines: &[(&'static str, &'static str)]| is_ours_alone(&fields(lines), &header::IF_MATCH);
+        assert!(is_ours(&[("if-match", OURS)]));
+        assert!(is_ours(&[("if-match", OURS), ("if-match", WEAKENED)]));
+        for other in ["\"theirs\"", "*", "oops"] {
+            assert!(!is_ours(&[("if-match", other)]), "{other}");
+            assert!(!is_ours(&[("if-match", OURS), ("if-match", other)]), "{other} beside ours");
+        }
+        assert!(!is_ours(&[("if-none-match", OURS)]), "another field");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ifmatch::config;
+use ifmatch::decide::verdict::RefusalKind;
 use ifmatch::report::names;
 
 fn repository() -> &'static Path {
@@ -61,6 +62,72 @@ fn every_metric_that_alerts_dashboard_and_texts_name_exists() {
     }
     assert!(named > 60, "the names are still where they were: {named}");
     assert!(unknown.is_empty(), "{}", unknown.join("\n"));
+}
+
+/// The selectors `ifmatch_name{label="value",...}` in the README's queries.
+fn selectors(queries: &str) -> Vec<(String, Vec<(String, String)>)> {
+    let selector = regex::Regex::new(r#"(ifmatch_\w+)(?:\{([^}]*)\})?"#).expect("a pattern");
+    let matcher = regex::Regex::new(r#"(\w+)=~?"([^"]*)""#).expect("a pattern");
+    selector
+        .captures_iter(queries)
+        .map(|found| {
+            let labels = found.get(2).map_or("", |labels| labels.as_str());
+            let pairs = matcher.captures_iter(labels).map(|pair| (pair[1].to_owned(), pair[2].to_owned()));
+            (found[1].to_owned(), pairs.collect())
+        })
+        .collect()
+}
+
+/// The labels that the README's table of metrics gives a metric.
+fn labels_of<'r>(readme: &'r str, metric: &str) -> Vec<&'r str> {
+    let bare = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| metric.strip_suffix(suffix));
+    let row = [Some(metric), bare].into_iter().flatten().find_map(|name| {
+        readme.lines().find_map(|line| {
+            let rest = line.strip_prefix("| `")?.strip_prefix(name)?;
+            let (labels, _) = rest.split_once('`')?;
+            (labels.is_empty() || labels.starts_with('{')).then_some(labels)
+        })
+    });
+    let row = row.unwrap_or_else(|| panic!("the README has no row for {metric}"));
+    row.trim_matches(['{', '}']).split(',').filter(|label| !label.is_empty()).collect()
+}
+
+#[test]
+fn the_readmes_queries_ask_for_labels_and_values_that_exist() {
+    let readme = fs::read_to_string(repository().join("README.md")).expect("text");
+    let queries: String = readme
+        .split("```promql\n")
+        .skip(1)
+        .filter_map(|block| block.split("```").next())
+        .flat_map(str::lines)
+        .filter(|line| !line.starts_with('#'))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let asked = selectors(&queries);
+    assert!(asked.len() >= 8, "the queries are still where they were: {asked:?}");
+    let kinds: Vec<&str> = RefusalKind::ALL.iter().map(|kind| kind.name()).collect();
+    for (metric, matchers) in asked {
+        assert!(exists(&metric), "{metric} is no metric");
+        let labels = labels_of(&readme, &metric);
+        for (label, values) in matchers {
+            assert!(labels.contains(&label.as_str()), "{metric} has no label {label}, only {labels:?}");
+            let known: &[&str] = match label.as_str() {
+                "kind" => &kinds,
+                "mode" => &["enforce", "observe"],
+                "outcome" => names::OUTCOMES,
+                "method" => &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+                other => panic!("what values does {other} have?"),
+            };
+            for value in values.split('|') {
+                assert!(known.contains(&value), "{metric}: {label} is never {value}");
+            }
+        }
+    }
+    for by in regex::Regex::new(r"by \(([^)]*)\)").expect("a pattern").captures_iter(&queries) {
+        for label in by[1].split(',').map(str::trim) {
+            assert!(["route", "kind", "cause"].contains(&label), "nothing is told apart by {label}");
+        }
+    }
 }
 
 /// The texts behind `ifmatch.toml: |` in a manifest, less their indentation.

@@ -170,6 +170,13 @@ impl Foreign {
         start(node)
     }
 
+    /// A script for node that can use what npm has installed here; its arguments are to follow.
+    pub fn node(&self, script: &str) -> Command {
+        let mut node = Command::new("node");
+        node.arg("-e").arg(script).arg("--").env("NODE_PATH", self.part("node_modules"));
+        node
+    }
+
     /// WsgiDAV with the files of a folder, which has to be there.
     pub fn wsgidav(&self, files: &Path) -> Program {
         let mut python = Command::new(self.part("python/bin/python"));

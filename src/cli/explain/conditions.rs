@@ -13,7 +13,7 @@ use crate::decide::verdict::RefusalKind;
 use crate::decide::views::goes_by_view;
 use crate::request::entity_tag::{EntityTag, TagCondition};
 use crate::request::method::Effect;
-use crate::request::preconditions::{CONDITIONAL_FIELDS, IfRange, Preconditions};
+use crate::request::preconditions::{CONDITIONAL_FIELDS, IfRange, Preconditions, is_ours_alone};
 use crate::request::version_tag::{Incarnation, ResourceKey, VersionTag};
 
 /// Tells the preconditions and the decision.
@@ -40,12 +40,24 @@ pub(super) fn tell(told: &mut Told, route: &Route, effect: Effect, asked: &Asked
     }
     match effect {
         Effect::Read => {
-            tell_read(told, &stated);
+            tell_read(told, &stated, route);
             views::tell_read(told, route, asked);
         }
         Effect::Neither | Effect::Write | Effect::GuardedWrite => {
             tell_write(told, route, effect, &stated, asked);
         }
+    }
+}
+
+/// Which conditions a route that only observes does not pass on.
+pub(super) fn tell_passed(told: &mut Told, route: &Route, fields: &HeaderMap) {
+    if route.policy.mode != Mode::Observe {
+        return;
+    }
+    told.line("mode", "\"observe\": the request and its answer pass as they are, whatever is decided");
+    let tagged = [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_RANGE];
+    for name in tagged.iter().filter(|name| is_ours_alone(fields, name)) {
+        told.line("", format!("{name} stays behind: its tags are of ifmatch's making"));
     }
 }
 
@@ -121,7 +133,11 @@ fn tell_ignored(told: &mut Told, stated: &Preconditions, fields: &HeaderMap) {
     }
 }
 
-fn tell_read(told: &mut Told, stated: &Preconditions) {
+fn tell_read(told: &mut Told, stated: &Preconditions, route: &Route) {
+    if route.policy.mode == Mode::Observe {
+        told.line("decision", "forwarded; a condition that would be refused is counted and logged");
+        return;
+    }
     told.line("decision", "forwarded without conditions of ours; a 200 answer carries the resource's tag");
     if stated.if_none_match.is_some() {
         told.line("", "304 if the answer's own tag is one of those in If-None-Match (or for *)");
@@ -164,6 +180,9 @@ fn tell_write(told: &mut Told, route: &Route, effect: Effect, stated: &Precondit
     };
     if claim.condition.any_of.as_ref().is_some_and(Vec::is_empty) {
         told.refusal(&say::stale(), Some(route));
+        if policy.mode == Mode::Observe {
+            told.line("", "not counted if it is the tag that the origin last showed for the current version");
+        }
         return;
     }
     let conditions = conditions(&claim, effect, policy, incarnation);

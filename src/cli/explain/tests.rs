@@ -141,6 +141,24 @@ fn reads_other_methods_and_unmanaged_routes_are_told_too() {
 }
 
 #[test]
+fn observe_mode_is_told_with_what_would_be_decided() {
+    let passes = "mode          \"observe\": the request and its answer pass as they are";
+    let told = ask("GET", "/call?id=1", &["If-Match: \"abc\""]);
+    says(&told, &[passes, "keeps the origin's own tag", "would be refused is counted"]);
+    says(&ask("OPTIONS", "/call?id=1", &[]), &[passes, "forwarded as it is"]);
+    let told = ask("PUT", "/call?id=1", &["If-Match: \"abc\""]);
+    says(
+        &told,
+        &[passes, "412 precondition-failed", "not counted if it is the tag that the origin last showed"],
+    );
+    assert!(!told.contains("stays behind"), "{told}");
+    let ours = "If-Match: \"0000000000000007.ccccdddd.1f.00000003\"";
+    says(&ask("PUT", "/call?id=1", &[ours]), &["if-match stays behind: its tags are of ifmatch's making"]);
+    says(&ask("PUT", "/call?id=1", &[]), &["428 precondition-required", "forwarded all the same"]);
+    assert!(!ask("PUT", "/orders/17", &[]).contains("observe"));
+}
+
+#[test]
 fn every_mistake_of_a_question_is_told() {
     let question = Question {
         file: PathBuf::new(),
