@@ -4,6 +4,7 @@
 //! same ones that judge a request when it comes.
 
 mod conditions;
+mod twice;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -160,13 +161,15 @@ fn told(config: &Config, asked: &Asked) -> String {
     let effect = tell_effect(&mut told, route, asked);
     if effect == Effect::Neither {
         told.line("decision", "forwarded as it is");
+        twice::tell_preflight(&mut told, route, &asked.fields);
         return told.0;
     }
     match aim::resource(&route.policy, &target, asked.query.as_deref(), asked.content().as_ref()) {
         Ok(id) => told.line("resource", format!("{id} ({})", named_by(route))),
         Err(refusal) => {
             let by_content = refusal.kind == RefusalKind::UnreadableContent;
-            let why = if by_content { "the content (-d) does not name it" } else { "the target is ambiguous" };
+            let why =
+                if by_content { "the content (-d) does not name it" } else { "the target is ambiguous" };
             told.line("resource", format!("none: {why}"));
             told.refusal(&refusal, Some(route));
             return told.0;
@@ -174,6 +177,9 @@ fn told(config: &Config, asked: &Asked) -> String {
     }
     if effect.writes() {
         tell_changes(&mut told, config, route, &target, asked);
+        if !twice::tell(&mut told, route, asked) {
+            return told.0;
+        }
     }
     conditions::tell(&mut told, route, effect, asked);
     told.0

@@ -107,6 +107,10 @@ pub struct Ledger {
     pub settle: Duration,
     /// How long writes wait at a start without the state of an earlier life (rule R10).
     pub start_hold: Duration,
+    /// The most idempotency keys that are known.
+    pub max_idempotency_keys: usize,
+    /// The most bytes of answers kept for them.
+    pub max_idempotency_bytes: usize,
 }
 
 /// `[upstreams.NAME]`

@@ -25,11 +25,13 @@ pub enum Section {
     Principal,
     /// `[routes.fold]`
     Fold,
+    /// `[routes.idempotency]`
+    Idempotency,
 }
 
 impl Section {
     /// Every section.
-    pub const ALL: [Section; 8] = [
+    pub const ALL: [Section; 9] = [
         Section::Root,
         Section::Server,
         Section::Limits,
@@ -38,6 +40,7 @@ impl Section {
         Section::Routes,
         Section::Principal,
         Section::Fold,
+        Section::Idempotency,
     ];
 }
 
@@ -53,6 +56,7 @@ impl fmt::Display for Section {
             Section::Routes => "[[routes]]",
             Section::Principal => "[routes.principal]",
             Section::Fold => "[routes.fold]",
+            Section::Idempotency => "[routes.idempotency]",
         })
     }
 }
@@ -177,6 +181,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const WAIT: Kind = Kind::Span { min: Duration::ZERO, max: DAY };
 /// A time within which something must happen: at nothing, it never would.
 const TIMEOUT: Kind = Kind::Span { min: Duration::from_millis(1), max: DAY };
+/// A time for which clients may send a request again: a month, for those that are offline for long.
+const LIFETIME: Kind =
+    Kind::Span { min: Duration::from_millis(1), max: Duration::from_secs(30 * 24 * 60 * 60) };
 
 const fn key(section: Section, key: &'static str, kind: Kind, absent: Absent, doc: &'static str) -> KeyDoc {
     KeyDoc { section, key, kind, absent, doc }
@@ -191,7 +198,7 @@ const fn count(min: u64, max: u64) -> Kind {
 }
 
 use Absent::{Default as Is, Means, Mistake};
-use Section::{Fold, Ledger, Limits, Principal, Root, Routes, Server, Upstreams};
+use Section::{Fold, Idempotency, Ledger, Limits, Principal, Root, Routes, Server, Upstreams};
 
 const KIB: u64 = 1024;
 const GIB: u64 = 1024 * 1024 * 1024;
@@ -231,6 +238,8 @@ static KEYS: &[KeyDoc] = &[
     key(Ledger, "state_file", Kind::File, Means("versions do not survive a restart"), "where versions survive a clean restart; a file for one process at a time"),
     key(Ledger, "settle", WAIT, Is(r#""5s""#), "how long a write of unknown outcome may still be applied by the origin"),
     key(Ledger, "start_hold", WAIT, Means("`settle` and the longest `read_lag`"), "how long writes wait at a start without the state of an earlier life, whose writes may still be applied"),
+    key(Ledger, "max_idempotency_keys", count(1, 100_000_000), Is("100_000"), "the most idempotency keys that are known at a time; the oldest answered ones go first"),
+    key(Ledger, "max_idempotency_bytes", Kind::Size { min: 1, max: 64 * GIB }, Is(r#""64MiB""#), "the most bytes of answers kept for them"),
 
     key(Upstreams, "servers", Kind::Servers, Mistake, "host:port of each server; connections go to the first one that accepts, in turn"),
     key(Upstreams, "connect_timeout", TIMEOUT, Is(r#""1s""#), "how long connecting may take"),
@@ -268,6 +277,9 @@ static KEYS: &[KeyDoc] = &[
     key(Routes, "params", Kind::Patterns, Means("any value"), "a regular expression for the whole value of a path parameter: { id = \"[1-9][0-9]*\" }"),
     key(Routes, "unreadable", choice(&["refuse", "forward"]), Is(r#""refuse""#), "a body that a rule has to read and cannot: 400, or forwarded without that rule"),
     key(Routes, "body_limit", Kind::Size { min: 1, max: GIB }, Is(r#""1MiB""#), "the most bytes of a body that a rule has to read"),
+    key(Routes, "idempotency", Kind::Table(Idempotency), Means("Idempotency-Key is the origin's own business"), "requests with an Idempotency-Key are forwarded once, and sent again they hear the first answer"),
+    key(Routes, "already_applied", choice(&["refuse", "answer"]), Is(r#""refuse""#), "a stale write that is the last applied one, sent again by the same principal: 412, or answered as it was"),
+    key(Routes, "cors", Kind::Flag, Is("false"), "whether pages that the API lets in may send preconditions and keys, and read tags and refusals"),
 
     key(Principal, "header", Kind::Field, Means("no field"), "the field whose value tells clients apart"),
     key(Principal, "cookie", Kind::Cookie, Means("no cookie"), "the cookie whose value tells clients apart"),
@@ -281,6 +293,11 @@ static KEYS: &[KeyDoc] = &[
     key(Fold, "unicode", Kind::Flag, Is("true"), "compatibility forms and the digits of every script: /%EF%BC%91 is /1"),
     key(Fold, "leading_zeros", Kind::Flag, Is("true"), "/007, /+7, /7.0, /0_7 and /7e0 are /7: one whole number"),
     key(Fold, "format_suffix", Kind::Flag, Is("true"), "/a.json is /a"),
+
+    key(Idempotency, "required", Kind::Flag, Is("false"), "whether a request without a key is refused"),
+    key(Idempotency, "methods", Kind::Methods, Is(r#"["POST"]"#), "methods whose requests have a key"),
+    key(Idempotency, "lifetime", LIFETIME, Is(r#""24h""#), "how long a first answer is kept, and an unknown outcome is known as such"),
+    key(Idempotency, "keep_5xx", Kind::Flag, Is("false"), "whether an answer of 5xx counts as the first answer; otherwise the key is free again"),
 ];
 
 /// Every key, section by section, in the order in which the reference file shows them.

@@ -14,6 +14,7 @@ mod reader;
 mod route;
 mod syntax;
 mod template;
+mod twice;
 mod upstream;
 mod values;
 mod words;

@@ -8,10 +8,11 @@ use http::{Method, StatusCode};
 use super::keys::Section;
 use super::reader::{Empty, Table, Value};
 use super::template::template;
+use super::twice;
 use super::values::{Mistake, cookie_name, field_name, method, quote, whole_value};
 use crate::decide::policy::{
-    AlsoChanges, EtagOnPut, Mode, OnUnreadable, Overlap, ParameterPattern, Principal, Reveal, RoutePolicy,
-    StatusMapping, Unconditional, VerifyUnknown, WeakIfMatch,
+    AlsoChanges, Cors, EtagOnPut, Mode, OnUnreadable, Overlap, ParameterPattern, Principal, Reveal,
+    RoutePolicy, StatusMapping, Unconditional, VerifyUnknown, WeakIfMatch,
 };
 use crate::identify::fold::Fold;
 use crate::identify::resource_id::NameTemplate;
@@ -52,6 +53,9 @@ pub(super) fn policy(
     let unreadable = table.read("unreadable", |value| {
         value.choice(&[("refuse", OnUnreadable::Refuse), ("forward", OnUnreadable::Forward)])
     });
+    let idempotency = table.read_if_given("idempotency", |value| twice::idempotency(value, methods.as_ref()));
+    let already_applied = twice::already_applied(table);
+    let cors = table.flag("cors");
     validator?;
     when_unknown?;
     let (not_applied, maybe_applied) = outcomes?;
@@ -79,6 +83,9 @@ pub(super) fn policy(
         verify_unknown: if verify_unknown? { VerifyUnknown::AfterSettle } else { VerifyUnknown::No },
         principal: principal?,
         unreadable: unreadable?,
+        idempotency: idempotency?,
+        already_applied: already_applied?,
+        cors: if cors? { Cors::Extended } else { Cors::AsOrigin },
     })
 }
 

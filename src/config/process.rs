@@ -107,6 +107,8 @@ pub(super) struct LedgerDraft {
     state_file: Option<PathBuf>,
     settle: Duration,
     start_hold: Option<Duration>,
+    max_idempotency_keys: usize,
+    max_idempotency_bytes: usize,
 }
 
 /// Reads `[ledger]`.
@@ -116,12 +118,16 @@ pub(super) fn ledger(table: &Table<'_>) -> Option<LedgerDraft> {
     let state_file = table.read_if_given("state_file", |value| value.parsed(file));
     let settle = table.span("settle");
     let start_hold = table.read_if_given("start_hold", Value::span);
+    let max_idempotency_keys = table.count("max_idempotency_keys");
+    let max_idempotency_bytes = table.size("max_idempotency_bytes");
     store?;
     Some(LedgerDraft {
         max_resources: max_resources?,
         state_file: state_file?,
         settle: settle?,
         start_hold: start_hold?,
+        max_idempotency_keys: max_idempotency_keys?,
+        max_idempotency_bytes: max_idempotency_bytes?,
     })
 }
 
@@ -129,10 +135,17 @@ impl LedgerDraft {
     /// R10 and R13: a write of an earlier life may be applied until `settle` is over, and reads may go on
     /// showing what was there before it for as long as they lag.
     pub(super) fn with(self, upstreams: &[Arc<Upstream>]) -> Ledger {
-        let LedgerDraft { max_resources, state_file, settle, start_hold } = self;
+        let LedgerDraft {
+            max_resources,
+            state_file,
+            settle,
+            start_hold,
+            max_idempotency_keys,
+            max_idempotency_bytes,
+        } = self;
         let read_lag = upstreams.iter().map(|upstream| upstream.read_lag).max().unwrap_or_default();
         let start_hold = start_hold.unwrap_or(settle.saturating_add(read_lag));
-        Ledger { max_resources, state_file, settle, start_hold }
+        Ledger { max_resources, state_file, settle, start_hold, max_idempotency_keys, max_idempotency_bytes }
     }
 }
 

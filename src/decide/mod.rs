@@ -2,7 +2,10 @@
 //! answers and the time come in as arguments.
 
 pub mod aim;
+pub mod already_applied;
 pub mod claim;
+pub mod cors;
+pub mod idempotency;
 pub mod naming;
 pub mod outcome;
 pub mod policy;

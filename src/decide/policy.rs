@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderName, StatusCode};
 use regex::Regex;
 
+use super::idempotency::IdempotencyPolicy;
 use crate::identify::fold::Fold;
 use crate::identify::resource_id::NameTemplate;
 use crate::request::method::MethodPolicy;
@@ -140,6 +141,24 @@ pub enum OnUnreadable {
     Forward,
 }
 
+/// What becomes of a stale write that is the last applied one, sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlreadyApplied {
+    /// Refused, as every stale write.
+    Refuse,
+    /// Answered as it was.
+    Answer,
+}
+
+/// What pages of other origins learn (the Fetch standard's CORS protocol).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cors {
+    /// What the API tells them.
+    AsOrigin,
+    /// Those that the API lets in: our tags and refusals too, and how to send preconditions and keys.
+    Extended,
+}
+
 /// A route's policy.
 #[derive(Clone, Debug)]
 pub struct RoutePolicy {
@@ -183,6 +202,12 @@ pub struct RoutePolicy {
     pub principal: Option<Principal>,
     /// Bodies that a rule cannot read.
     pub unreadable: OnUnreadable,
+    /// Requests with an idempotency key.
+    pub idempotency: Option<IdempotencyPolicy>,
+    /// The last applied write, sent again.
+    pub already_applied: AlreadyApplied,
+    /// Pages of other origins.
+    pub cors: Cors,
 }
 
 impl RoutePolicy {
@@ -209,6 +234,9 @@ impl RoutePolicy {
             verify_unknown: VerifyUnknown::No,
             principal: None,
             unreadable: OnUnreadable::Refuse,
+            idempotency: None,
+            already_applied: AlreadyApplied::Refuse,
+            cors: Cors::AsOrigin,
         }
     }
 

@@ -41,6 +41,7 @@
 //! everything takes for itself.
 
 pub mod begin;
+pub mod first_answers;
 pub mod memory;
 pub mod names;
 pub mod permit;

@@ -6,6 +6,7 @@ use http::request::Parts;
 
 use super::ask::{Ask, Named};
 use super::changes;
+use super::twice::{self, Twice};
 use super::unjudged::Unjudged;
 use crate::decide::claim::{Claim, Patience, claim};
 use crate::decide::outcome::WriteOutcome;
@@ -30,6 +31,8 @@ pub struct Admitted {
     pub claim: Claim,
     /// How long it waited for other writes.
     pub waited: Duration,
+    /// What it leaves behind for when it is sent again.
+    pub twice: Twice,
 }
 
 impl Admitted {
@@ -103,7 +106,10 @@ pub async fn admit(
     let permit = match begun {
         Ok(Begun { permit, observed }) => {
             if let Some(reason) = observed {
-                ask.note_conflict(&parts.headers, Some(&named), &refusal_of(reason));
+                let refusal = refusal_of(reason);
+                if !twice::would_be_answered(ask, &named, &refusal, &parts.headers, content) {
+                    ask.note_conflict(&parts.headers, Some(&named), &refusal);
+                }
             }
             Ok(counted(ask, permit, under_way))
         }
@@ -119,7 +125,7 @@ pub async fn admit(
         Err(_) if observe => Err(Unjudged::new(ask, under_way)),
         Err(reason) => return Err(refusal_of(reason)),
     };
-    Ok((named, Admitted { permit, claim, waited }))
+    Ok((named, Admitted { permit, claim, waited, twice: Twice::default() }))
 }
 
 fn stated_claim(ask: &Ask, named: &Named, effect: Effect, parts: &Parts) -> Result<Claim, Refusal> {

@@ -27,6 +27,8 @@ pub struct OriginBody {
     patience: Patience,
     clock: Clock,
     broken: Option<BodyError>,
+    /// What it broke with while it was read ahead.
+    breaks_later: Option<BodyError>,
     tag_stays: bool,
 }
 
@@ -40,6 +42,7 @@ impl OriginBody {
             patience: bounds.of_the_answer(),
             clock: Clock::default(),
             broken: None,
+            breaks_later: None,
             tag_stays: false,
         };
         if body.incoming.is_end_stream() {
@@ -132,7 +135,36 @@ impl OriginBody {
         Ok(AnswerContent::Whole(bytes.freeze()))
     }
 
+    /// The same for an answer that is passed on whatever comes of it. One that breaks off is never whole: what
+    /// had come of it goes out, and then it breaks off there too.
+    pub async fn read_to_keep(mut self, limit: usize) -> AnswerContent {
+        let mut bytes = BytesMut::new();
+        if self.size_hint().lower() > limit as u64 {
+            return AnswerContent::Longer(bytes.freeze(), self);
+        }
+        while let Some(frame) = poll_fn(|cx| self.poll(cx)).await {
+            match frame {
+                // Trailer fields may be dropped on the way (RFC 9110 section 6.5.1), and are not kept.
+                Ok(frame) => bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data)),
+                Err(error) => {
+                    self.breaks_later = Some(error);
+                    return AnswerContent::Longer(bytes.freeze(), self);
+                }
+            }
+            if bytes.len() > limit {
+                return AnswerContent::Longer(bytes.freeze(), self);
+            }
+        }
+        AnswerContent::Whole(bytes.freeze())
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(error) = self.breaks_later.take() {
+            // As below: what goes before it is flushed first.
+            self.broken = Some(error);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(error)));
         }
@@ -239,6 +271,26 @@ impl AnswerBody {
                 content: Content::Begun(Some(bytes).filter(|b| !b.is_empty()), rest),
                 _in_flight: None,
             },
+        }
+    }
+
+    /// Reads it up to a limit, if it is the origin's, before it goes out. Also tells its content, if that was
+    /// all of it.
+    pub async fn read_to_keep(self, limit: usize) -> (Self, Option<Bytes>) {
+        match self.content {
+            Content::Origin(body) => {
+                let content = body.read_to_keep(limit).await;
+                let whole = match &content {
+                    AnswerContent::Whole(bytes) => Some(bytes.clone()),
+                    AnswerContent::Longer(..) => None,
+                };
+                (AnswerBody::read(content), whole)
+            }
+            Content::Fixed(bytes) => {
+                let whole = bytes.clone().unwrap_or_default();
+                (AnswerBody { content: Content::Fixed(bytes), _in_flight: self._in_flight }, Some(whole))
+            }
+            begun @ Content::Begun(..) => (AnswerBody { content: begun, _in_flight: self._in_flight }, None),
         }
     }
 

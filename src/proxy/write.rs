@@ -36,6 +36,7 @@ use super::pass::{log_no_answer, onward, to_answer, unanswered};
 use super::probe;
 use super::refuse::refuse;
 use super::representation::variant;
+use super::twice;
 use super::unjudged::Unjudged;
 use super::verify::Sent;
 use crate::decide::claim::{Claim, judge_shown};
@@ -90,7 +91,7 @@ async fn carry(
     mut body: OutgoingBody,
     admitted: Admitted,
 ) -> Carried {
-    let Admitted { permit, claim, .. } = admitted;
+    let Admitted { permit, claim, mut twice, .. } = admitted;
     if claim.probe.is_needed() {
         let shown = show(&ask, &named, &parts, effect, &claim).await;
         match shown {
@@ -107,16 +108,21 @@ async fn carry(
         }
     }
     let verified = ask.policy().etag_on_put == EtagOnPut::Verified && ask.method == Method::PUT;
-    let sent = Sent::of(&ask, &parts, &body, verified);
+    let mut sent = Sent::of(&ask, &parts, &body, verified);
+    sent.digest = twice.digest;
     if let Some(content) = &sent.content {
         body = body.noted_in(content.clone());
     }
     let request = onward(&ask, &parts, &CONDITIONAL_FIELDS, None, body);
+    twice.forwards();
     let sent_at = Instant::now();
     let answered = exchange(&ask.route.pool, request, &ask.bounds, false).await;
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
     match answered {
-        Ok(answer) => settle_answered(&ask, &named, &parts, answer, permit, &claim, &sent).await,
+        Ok(answer) => {
+            let carried = settle_answered(&ask, &named, &parts, answer, permit, &claim, &sent).await;
+            twice.keep(&ask, carried).await
+        }
         Err(no_answer) => {
             log_no_answer(&ask, &no_answer);
             let ended = outcome(no_answer.end, ask.policy());
@@ -125,6 +131,7 @@ async fn carry(
             let refusal = ask.refuse(&parts.headers, Some(&named), &unheard);
             let look = || sent.look(&ask, &named, &parts, refusal.status());
             settle(&ask, &named, permit, ended, look).await;
+            twice.unanswered(ended);
             Carried { answered: (refusal, told), outcome: Some(ended) }
         }
     }
@@ -187,11 +194,13 @@ async fn settle_answered(
         changes::touch_named_by(ask, answer.headers(), status, permit);
     }
     let settlement = settle(ask, named, permit, ended, || sent.look(ask, named, parts, status)).await;
-    let tag = match settlement {
-        Some(Settlement::Applied { version: Some(version) }) if describes_content => Some(version),
-        Some(Settlement::Applied { .. } | Settlement::NotApplied | Settlement::Unknown(_)) | None => None,
+    let left = match settlement {
+        Some(Settlement::Applied { version }) => version,
+        Some(Settlement::NotApplied | Settlement::Unknown(_)) | None => None,
     };
-    let tag = tag.map(|version| tag_of(ask, named, parts, answer.headers(), version));
+    let tag = left
+        .filter(|_| describes_content)
+        .map(|version| tag_of(ask, named, parts, answer.headers(), version));
     let mut answer = to_answer(ask, answer, &[header::ETAG]);
     if let Some(tag) = tag
         && let Ok(value) = HeaderValue::from_bytes(&tag.field_value())
@@ -199,6 +208,7 @@ async fn settle_answered(
         answer.headers_mut().insert(header::ETAG, value);
         ask.gateway.reads.note(named.key, tag.version);
     }
+    twice::note_applied(ask, named, sent.digest, left, &answer);
     Carried { answered: (answer, "answered"), outcome: Some(ended) }
 }
 

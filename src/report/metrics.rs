@@ -11,6 +11,7 @@ use prometheus::{
 use super::counts::{RefusalCounts, RequestCounts};
 use super::limits_hit::LimitsHit;
 use super::names;
+use crate::decide::idempotency::SentBefore;
 use crate::decide::outcome::WriteOutcome;
 use crate::decide::took_effect::TookEffect;
 
@@ -30,6 +31,7 @@ pub struct Metrics {
     upstream_duration: HistogramVec,
     read_to_write: HistogramVec,
     bypass_writes: IntCounterVec,
+    sent_twice: IntCounterVec,
     origin_connections: IntGaugeVec,
     ledger_errors: IntCounterVec,
     /// Time spent on deciding.
@@ -38,6 +40,10 @@ pub struct Metrics {
     pub ledger_resources: IntGauge,
     /// Entries forgotten.
     pub ledger_evictions: IntCounter,
+    /// Idempotency keys that are known.
+    pub idempotency_keys: IntGauge,
+    /// Those that were forgotten before their time.
+    pub idempotency_keys_forgotten: IntCounter,
     /// Client connections open now.
     pub client_connections: IntGauge,
     /// Client connections closed because of the limit.
@@ -81,6 +87,7 @@ pub struct RouteMetrics {
     pub read_to_write: Histogram,
     /// Changes that did not come through the proxy.
     pub bypass_writes: IntCounter,
+    sent_twice: IntCounterVec,
 }
 
 /// From 0.5 ms, a fast origin beside us, to 30 s, the default `response_timeout`.
@@ -227,6 +234,27 @@ impl Metrics {
                     by_route,
                 ),
             )?,
+            sent_twice: add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(
+                        names::REQUESTS_SENT_TWICE_TOTAL,
+                        "Requests that were sent before, by what is known of the first, and mode.",
+                    ),
+                    &["route", "first", "mode"],
+                ),
+            )?,
+            idempotency_keys: add(
+                r,
+                IntGauge::new(names::IDEMPOTENCY_KEYS, "Idempotency keys that are known."),
+            )?,
+            idempotency_keys_forgotten: add(
+                r,
+                IntCounter::new(
+                    names::IDEMPOTENCY_KEYS_FORGOTTEN_TOTAL,
+                    "Answered idempotency keys that were forgotten early to make room.",
+                ),
+            )?,
             origin_connections: add(
                 r,
                 IntGaugeVec::new(
@@ -347,6 +375,7 @@ impl Metrics {
             upstream_duration: self.upstream_duration.with_label_values(label),
             read_to_write: self.read_to_write.with_label_values(label),
             bypass_writes: self.bypass_writes.with_label_values(label),
+            sent_twice: self.sent_twice.clone(),
             route: route.clone(),
         }
     }
@@ -376,6 +405,11 @@ impl RouteMetrics {
     /// A write of unknown outcome was looked at after the settle time.
     pub fn verified(&self, took_effect: TookEffect) {
         self.verified.with_label_values(&[&*self.route, took_effect.name()]).inc();
+    }
+
+    /// A request came that was sent before; `mode`: whether it was kept from the origin, or only counted.
+    pub fn sent_twice(&self, first: SentBefore, mode: &str) {
+        self.sent_twice.with_label_values(&[&*self.route, first.name(), mode]).inc();
     }
 
     /// What became of a write that was let through.

@@ -42,6 +42,13 @@ pub const LEDGER_EVICTIONS_TOTAL: &str = "ifmatch_ledger_evictions_total";
 pub const LEDGER_ERRORS_TOTAL: &str = "ifmatch_ledger_errors_total";
 /// Changes seen that did not come through the proxy: the origin's own tag moved on, and no version did.
 pub const BYPASS_WRITES_TOTAL: &str = "ifmatch_bypass_writes_total";
+/// Requests that were sent before, by route, what is known of the first (see [`SENT_BEFORE`]) and mode (`enforce`:
+/// not forwarded; `observe`: forwarded and counted).
+pub const REQUESTS_SENT_TWICE_TOTAL: &str = "ifmatch_requests_sent_twice_total";
+/// Idempotency keys that are known now.
+pub const IDEMPOTENCY_KEYS: &str = "ifmatch_idempotency_keys";
+/// Answered idempotency keys that were forgotten before their lifetime was over, to make room.
+pub const IDEMPOTENCY_KEYS_FORGOTTEN_TOTAL: &str = "ifmatch_idempotency_keys_forgotten_total";
 /// Client connections open now.
 pub const CLIENT_CONNECTIONS: &str = "ifmatch_client_connections";
 /// Client connections refused, because of `limits.max_connections`.
@@ -82,6 +89,9 @@ pub const ALL: &[&str] = &[
     LEDGER_EVICTIONS_TOTAL,
     LEDGER_ERRORS_TOTAL,
     BYPASS_WRITES_TOTAL,
+    REQUESTS_SENT_TWICE_TOTAL,
+    IDEMPOTENCY_KEYS,
+    IDEMPOTENCY_KEYS_FORGOTTEN_TOTAL,
     CLIENT_CONNECTIONS,
     CLIENT_CONNECTIONS_REFUSED_TOTAL,
     LIMITS_HIT_TOTAL,
@@ -96,10 +106,10 @@ pub const ALL: &[&str] = &[
 /// Values of `outcome` in [`REQUESTS_TOTAL`]: how a request ended.
 ///
 /// `answered`: the origin's answer went out; `not-modified`: our own 304; `refused`: a refusal in
-/// place of the origin's answer; `unreachable`: surely not delivered; `unknown`: forwarded, and no
+/// place of the origin's answer; `replayed`: an answer that was given before, to a request sent twice; `unreachable`: surely not delivered; `unknown`: forwarded, and no
 /// final answer seen; `client-gone`: the client left before its answer (499 in the access log).
 pub const OUTCOMES: &[&str] =
-    &["answered", "not-modified", "refused", "unreachable", "unknown", "client-gone"];
+    &["answered", "not-modified", "refused", "replayed", "unreachable", "unknown", "client-gone"];
 
 /// Values of `outcome` in [`WRITES_SETTLED_TOTAL`]: what became of a write.
 pub const WRITE_OUTCOMES: &[&str] = &["applied", "not-applied", "unknown"];
@@ -115,6 +125,9 @@ pub const UNKNOWN_CAUSES: &[&str] = &[
     "request-incomplete",
     "abandoned",
 ];
+
+/// Values of `first` in [`REQUESTS_SENT_TWICE_TOTAL`]: what is known of the first request.
+pub const SENT_BEFORE: &[&str] = &["answered", "in-flight", "other-request", "unknown", "already-applied"];
 
 /// Values of `took_effect` in [`UNKNOWN_OUTCOMES_VERIFIED_TOTAL`].
 pub const TOOK_EFFECT: &[&str] = &["yes", "no", "unclear"];

@@ -17,6 +17,7 @@ mod deploy;
 mod given;
 mod layering;
 mod model;
+mod model_twice;
 mod naming;
 mod properties;
 mod readme;

@@ -3,6 +3,8 @@
 // A test binary: helpers may fail loudly, as the tests themselves do.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
 
+mod already_applied;
+mod cors;
 mod deliveries;
 mod fates;
 mod fidelity;
@@ -16,6 +18,7 @@ mod forwarding;
 mod given;
 mod harness;
 mod hostile;
+mod idempotency;
 mod large_bodies;
 mod leaving;
 mod life;
