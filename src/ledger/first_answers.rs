@@ -242,10 +242,9 @@ mod tests {
     }
 
     fn first(table: &mut FirstAnswers<&'static str>, key: u128, now: u64) -> Ticket {
-        match table.begin(KeyHash(key), ONE, Millis(now)) {
-            Found::First(ticket) => ticket,
-            other => panic!("not the first: {other:?}"),
-        }
+        let found = table.begin(KeyHash(key), ONE, Millis(now));
+        let Found::First(ticket) = found else { panic!("not the first: {found:?}") };
+        ticket
     }
 
     fn answered(table: &mut FirstAnswers<&'static str>, key: u128, now: u64, bytes: usize) {

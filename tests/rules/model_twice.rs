@@ -284,7 +284,16 @@ impl Model<'_> {
         let ticket = match self.broken {
             Broken::InFlightForgotten => state.under_way.first().map(|e| e.ticket.for_another_run()),
             Broken::UnknownForgotten => state.lost.pop().map(|key| self.ticket_of(state, key)),
-            _ => None,
+            Broken::Nothing
+            | Broken::TakenLater
+            | Broken::FreedByLeaving
+            | Broken::UnknownFreed
+            | Broken::InFlightExpires
+            | Broken::AnswerNotKept
+            | Broken::LongAnswerFreed
+            | Broken::FingerprintIgnored
+            | Broken::PreconditionsFirst
+            | Broken::RefusalKeepsKey => None,
         };
         let Some(ticket) = ticket else { return false };
         state.keys.end(&ticket, Ending::Free, Millis(state.now), Duration::ZERO);
@@ -293,10 +302,10 @@ impl Model<'_> {
 
     /// A ticket for a key whose own was ended: made where the key is free.
     fn ticket_of(&self, state: &State, key: u128) -> Ticket {
-        match FirstAnswers::<u128>::new(ROOMY).begin(KeyHash(key), Fingerprint(0), Millis(state.now)) {
-            Found::First(ticket) => ticket,
-            other => panic!("a new table knows of {other:?}"),
-        }
+        let mut new = FirstAnswers::<u128>::new(ROOMY);
+        let found = new.begin(KeyHash(key), Fingerprint(0), Millis(state.now));
+        let Found::First(ticket) = found else { panic!("a new table knows of {found:?}") };
+        ticket
     }
 
     /// What can become of a request under way.
@@ -326,8 +335,8 @@ impl Model<'_> {
         }
         match exchange.stage {
             Stage::Looked => step("is taken", &|next| {
-                let taken = next.keys.begin(KeyHash(kind.key), self.fingerprint(kind), Millis(next.now));
-                drop(taken);
+                // Whatever that finds: it was looked up before.
+                let _found = next.keys.begin(KeyHash(kind.key), self.fingerprint(kind), Millis(next.now));
                 next.under_way[at].stage = Stage::Taken;
                 Ok(())
             }),
