@@ -361,6 +361,8 @@ impl Metrics {
         for found in names::TOOK_EFFECT {
             self.verified.with_label_values(&[&**route, found]);
         }
+        // So that the family is told before anything was sent twice.
+        self.sent_twice.with_label_values(&[&**route, SentBefore::Answered.name(), "enforce"]);
         RouteMetrics {
             requests: RequestCounts::new(&self.requests, route),
             refusals: RefusalCounts::new(&self.refusals, &self.conflicts, route),
