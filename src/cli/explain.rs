@@ -5,6 +5,7 @@
 
 mod conditions;
 mod rules;
+mod twice;
 mod validators;
 mod views;
 
@@ -164,6 +165,7 @@ fn told(config: &Config, asked: &Asked) -> String {
     let effect = tell_effect(&mut told, route, asked);
     if effect == Effect::Neither {
         told.line("decision", "forwarded as it is");
+        twice::tell_preflight(&mut told, route, &asked.fields);
         return told.0;
     }
     match aim::resource(&route.policy, &target, asked.query.as_deref(), asked.content().as_ref()) {
@@ -180,6 +182,9 @@ fn told(config: &Config, asked: &Asked) -> String {
     if effect.writes() {
         tell_changes(&mut told, config, route, &target, asked);
         rules::tell(&mut told, route, &target, asked);
+        if !twice::tell(&mut told, route, asked) {
+            return told.0;
+        }
     }
     conditions::tell(&mut told, route, effect, asked);
     told.0

@@ -111,6 +111,10 @@ pub struct Ledger {
     pub max_views: usize,
     /// How long a view is good.
     pub view_lifetime: Duration,
+    /// The most idempotency keys that are known.
+    pub max_idempotency_keys: usize,
+    /// The most bytes of answers kept for them.
+    pub max_idempotency_bytes: usize,
 }
 
 /// `[upstreams.NAME]`

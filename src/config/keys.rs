@@ -39,11 +39,13 @@ pub enum Section {
     MoveTo,
     /// `[[routes.translate]]`
     Translate,
+    /// `[routes.idempotency]`
+    Idempotency,
 }
 
 impl Section {
     /// Every section.
-    pub const ALL: [Section; 15] = [
+    pub const ALL: [Section; 16] = [
         Section::Root,
         Section::Server,
         Section::Limits,
@@ -59,6 +61,7 @@ impl Section {
         Section::Transitions,
         Section::MoveTo,
         Section::Translate,
+        Section::Idempotency,
     ];
 }
 
@@ -81,6 +84,7 @@ impl fmt::Display for Section {
             Section::Transitions => "[routes.transitions]",
             Section::MoveTo => "[routes.transitions.to]",
             Section::Translate => "[[routes.translate]]",
+            Section::Idempotency => "[routes.idempotency]",
         })
     }
 }
@@ -223,6 +227,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const WAIT: Kind = Kind::Span { min: Duration::ZERO, max: DAY };
 /// A time within which something must happen: at nothing, it never would.
 const TIMEOUT: Kind = Kind::Span { min: Duration::from_millis(1), max: DAY };
+/// A time for which clients may send a request again: a month, for those that are offline for long.
+const LIFETIME: Kind =
+    Kind::Span { min: Duration::from_millis(1), max: Duration::from_secs(30 * 24 * 60 * 60) };
 
 const fn key(section: Section, key: &'static str, kind: Kind, absent: Absent, doc: &'static str) -> KeyDoc {
     KeyDoc { section, key, kind, absent, doc }
@@ -238,8 +245,8 @@ const fn count(min: u64, max: u64) -> Kind {
 
 use Absent::{Default as Is, Means, Mistake};
 use Section::{
-    Fold, Ledger, Limits, MoveTo, PreconditionFrom, Principal, Root, Routes, Server, Taken, Transitions,
-    Translate, Unique, Upstreams, ViewPer,
+    Fold, Idempotency, Ledger, Limits, MoveTo, PreconditionFrom, Principal, Root, Routes, Server, Taken,
+    Transitions, Translate, Unique, Upstreams, ViewPer,
 };
 
 const KIB: u64 = 1024;
@@ -282,6 +289,8 @@ static KEYS: &[KeyDoc] = &[
     key(Ledger, "max_views", count(2, 1_000_000_000), Is("1_000_000"), "the most views kept of what clients last read (unconditional = \"infer\"); 40 to 75 bytes each"),
     key(Ledger, "view_lifetime", TIMEOUT, Is(r#""8h""#), "how long a view is good; an older one is unknown"),
     key(Ledger, "start_hold", WAIT, Means("`settle` and the longest `read_lag`"), "how long writes wait at a start without the state of an earlier life, whose writes may still be applied"),
+    key(Ledger, "max_idempotency_keys", count(1, 100_000_000), Is("100_000"), "the most idempotency keys that are known at a time; the oldest answered ones go first"),
+    key(Ledger, "max_idempotency_bytes", Kind::Size { min: 1, max: 64 * GIB }, Is(r#""64MiB""#), "the most bytes of answers kept for them"),
 
     key(Upstreams, "servers", Kind::Servers, Mistake, "host:port of each server; connections go to the first one that accepts, in turn"),
     key(Upstreams, "connect_timeout", TIMEOUT, Is(r#""1s""#), "how long connecting may take"),
@@ -329,6 +338,9 @@ static KEYS: &[KeyDoc] = &[
     key(Routes, "transitions", Kind::Table(Transitions), Means("any move"), "which state may follow which (409 transition-not-allowed)"),
     key(Routes, "translate", Kind::Tables(Translate), Means("no such answer"), "answers to writes that mean a conflict (409 origin-conflict)"),
     key(Routes, "body_limit", Kind::Size { min: 1, max: GIB }, Is(r#""1MiB""#), "the most bytes of a body that a rule has to read"),
+    key(Routes, "idempotency", Kind::Table(Idempotency), Means("Idempotency-Key is the origin's own business"), "requests with an Idempotency-Key are forwarded once, and sent again they hear the first answer"),
+    key(Routes, "already_applied", choice(&["refuse", "answer"]), Is(r#""refuse""#), "a stale write that is the last applied one, sent again by the same principal: 412, or answered as it was"),
+    key(Routes, "cors", Kind::Flag, Is("false"), "whether pages that the API lets in may send preconditions and keys, and read tags and refusals"),
 
     key(Principal, "header", Kind::Field, Means("no field"), "the field whose value tells clients apart"),
     key(Principal, "cookie", Kind::Cookie, Means("no cookie"), "the cookie whose value tells clients apart"),
@@ -375,6 +387,11 @@ static KEYS: &[KeyDoc] = &[
     key(Translate, "field", Kind::Pointer, Means("no field"), "its JSON has this member, and it is not null"),
     key(Translate, "pattern", Kind::Expression, Means("no pattern"), "a regular expression that is found in that member or, without `field`, in the body"),
     key(Translate, "not_applied", Kind::Flag, Is("false"), "whether such an answer proves that nothing was applied"),
+
+    key(Idempotency, "required", Kind::Flag, Is("false"), "whether a request without a key is refused"),
+    key(Idempotency, "methods", Kind::Methods, Is(r#"["POST"]"#), "methods whose requests have a key"),
+    key(Idempotency, "lifetime", LIFETIME, Is(r#""24h""#), "how long a first answer is kept, and an unknown outcome is known as such"),
+    key(Idempotency, "keep_5xx", Kind::Flag, Is("false"), "whether an answer of 5xx counts as the first answer; otherwise the key is free again"),
 ];
 
 /// Every key, section by section, in the order in which the reference file shows them.

@@ -17,6 +17,7 @@ mod syntax;
 mod template;
 mod transitions;
 mod translate;
+mod twice;
 mod unique;
 mod upstream;
 mod validator;

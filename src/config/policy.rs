@@ -10,12 +10,13 @@ use super::reader::{Empty, Table, Value};
 use super::template::template;
 use super::transitions::transitions;
 use super::translate::translate;
+use super::twice;
 use super::unique::unique;
 use super::validator::{precondition_from, validator};
 use super::values::{Mistake, cookie_name, field_name, method, quote, whole_value};
 use super::views::views;
 use crate::decide::policy::{
-    AlsoChanges, Create, EtagOnPut, Mode, OnUnreadable, Overlap, ParameterPattern, Principal, Reveal,
+    AlsoChanges, Cors, Create, EtagOnPut, Mode, OnUnreadable, Overlap, ParameterPattern, Principal, Reveal,
     RoutePolicy, StatusMapping, Unconditional, VerifyUnknown, WeakIfMatch,
 };
 use crate::identify::fold::Fold;
@@ -62,6 +63,9 @@ pub(super) fn policy(
     let unique = table.read_if_given("unique", |value| unique(value, path, rule));
     let transitions = table.read_if_given("transitions", |value| transitions(value, path));
     let translate = table.read_if_given("translate", translate);
+    let idempotency = table.read_if_given("idempotency", |value| twice::idempotency(value, methods.as_ref()));
+    let already_applied = twice::already_applied(table);
+    let cors = table.flag("cors");
     let (not_applied, maybe_applied) = outcomes?;
     Some(RoutePolicy {
         name: name?,
@@ -94,6 +98,9 @@ pub(super) fn policy(
         validator: validator?,
         precondition_from: precondition_from?,
         views: views?,
+        idempotency: idempotency?,
+        already_applied: already_applied?,
+        cors: if cors? { Cors::Extended } else { Cors::AsOrigin },
     })
 }
 

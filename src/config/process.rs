@@ -109,6 +109,8 @@ pub(super) struct LedgerDraft {
     start_hold: Option<Duration>,
     max_views: usize,
     view_lifetime: Duration,
+    max_idempotency_keys: usize,
+    max_idempotency_bytes: usize,
 }
 
 /// Reads `[ledger]`.
@@ -120,6 +122,8 @@ pub(super) fn ledger(table: &Table<'_>) -> Option<LedgerDraft> {
     let start_hold = table.read_if_given("start_hold", Value::span);
     let max_views = table.count("max_views");
     let view_lifetime = table.span("view_lifetime");
+    let max_idempotency_keys = table.count("max_idempotency_keys");
+    let max_idempotency_bytes = table.size("max_idempotency_bytes");
     store?;
     Some(LedgerDraft {
         max_resources: max_resources?,
@@ -128,6 +132,8 @@ pub(super) fn ledger(table: &Table<'_>) -> Option<LedgerDraft> {
         start_hold: start_hold?,
         max_views: max_views?,
         view_lifetime: view_lifetime?,
+        max_idempotency_keys: max_idempotency_keys?,
+        max_idempotency_bytes: max_idempotency_bytes?,
     })
 }
 
@@ -135,10 +141,28 @@ impl LedgerDraft {
     /// R10 and R13: a write of an earlier life may be applied until `settle` is over, and reads may go on
     /// showing what was there before it for as long as they lag.
     pub(super) fn with(self, upstreams: &[Arc<Upstream>]) -> Ledger {
-        let LedgerDraft { max_resources, state_file, settle, start_hold, max_views, view_lifetime } = self;
+        let LedgerDraft {
+            max_resources,
+            state_file,
+            settle,
+            start_hold,
+            max_views,
+            view_lifetime,
+            max_idempotency_keys,
+            max_idempotency_bytes,
+        } = self;
         let read_lag = upstreams.iter().map(|upstream| upstream.read_lag).max().unwrap_or_default();
         let start_hold = start_hold.unwrap_or(settle.saturating_add(read_lag));
-        Ledger { max_resources, state_file, settle, start_hold, max_views, view_lifetime }
+        Ledger {
+            max_resources,
+            state_file,
+            settle,
+            start_hold,
+            max_views,
+            view_lifetime,
+            max_idempotency_keys,
+            max_idempotency_bytes,
+        }
     }
 }
 

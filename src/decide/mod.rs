@@ -2,9 +2,12 @@
 //! answers and the time come in as arguments.
 
 pub mod aim;
+pub mod already_applied;
 pub mod claim;
+pub mod cors;
 pub mod create;
 pub mod digest;
+pub mod idempotency;
 pub mod naming;
 pub mod outcome;
 pub mod policy;

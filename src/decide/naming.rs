@@ -76,6 +76,10 @@ impl Naming {
             statuses: _,
             verify_unknown: _,
             principal: _,
+            // What was sent before and who may read an answer bears on no version.
+            idempotency: _,
+            already_applied: _,
+            cors: _,
         } = policy;
         let mut names = Vec::new();
         if *mode != Mode::Off {

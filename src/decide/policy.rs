@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderName, StatusCode};
 use regex::Regex;
 
+use super::idempotency::IdempotencyPolicy;
 use super::precondition_from::PreconditionFrom;
 use super::transitions::Transitions;
 use super::translate::Translate;
@@ -157,6 +158,24 @@ pub enum Create {
     Only,
 }
 
+/// What becomes of a stale write that is the last applied one, sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlreadyApplied {
+    /// Refused, as every stale write.
+    Refuse,
+    /// Answered as it was.
+    Answer,
+}
+
+/// What pages of other origins learn (the Fetch standard's CORS protocol).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cors {
+    /// What the API tells them.
+    AsOrigin,
+    /// Those that the API lets in: our tags and refusals too, and how to send preconditions and keys.
+    Extended,
+}
+
 /// A route's policy.
 #[derive(Clone, Debug)]
 pub struct RoutePolicy {
@@ -214,6 +233,12 @@ pub struct RoutePolicy {
     pub precondition_from: Option<PreconditionFrom>,
     /// What clients have read; for [`Unconditional::Infer`] alone.
     pub views: ViewPolicy,
+    /// Requests with an idempotency key.
+    pub idempotency: Option<IdempotencyPolicy>,
+    /// The last applied write, sent again.
+    pub already_applied: AlreadyApplied,
+    /// Pages of other origins.
+    pub cors: Cors,
 }
 
 impl RoutePolicy {
@@ -247,6 +272,9 @@ impl RoutePolicy {
             validator: Validator::Version,
             precondition_from: None,
             views: ViewPolicy::default(),
+            idempotency: None,
+            already_applied: AlreadyApplied::Refuse,
+            cors: Cors::AsOrigin,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::idempotency::NoKey;
 use super::verdict::{Refusal, RefusalKind};
 use crate::identify::content::{Place, Unreadable};
 use crate::identify::look::NoTarget;
@@ -341,5 +342,73 @@ pub fn origin_conflict() -> Refusal {
         RefusalKind::OriginConflict,
         "The API behind this gateway answered this write with an error that means a conflict with what is there \
          already, such as a value in use. Read what is there, and change the request before sending it again.",
+    )
+}
+
+/// A request that needs an idempotency key and has none, or one that cannot be read.
+pub fn no_idempotency_key(why: NoKey) -> Refusal {
+    let found = match why {
+        NoKey::Missing => "is missing",
+        NoKey::Repeated => "came more than once",
+        NoKey::Unquoted => "holds something that is not in double quotes",
+        NoKey::Unclosed => "holds a string without its closing quote",
+        NoKey::Trailing => "holds more than one string",
+        NoKey::Character => "holds a character or an escape that such a string has not",
+        NoKey::Empty => "holds an empty string",
+    };
+    Refusal::new(
+        RefusalKind::IdempotencyKeyMissing,
+        format!(
+            "The field Idempotency-Key {found}; expected one string of printable ASCII in double quotes, such as \
+             a random UUID, that is new for each new request and the same when one is sent again."
+        ),
+    )
+}
+
+/// The first request with this key is in flight.
+pub fn idempotency_key_in_use() -> Refusal {
+    Refusal::later(
+        RefusalKind::IdempotencyKeyInUse,
+        SOON,
+        "The first request with this Idempotency-Key is on its way to the origin. Send this one again later to \
+         hear its answer; it is not forwarded twice.",
+    )
+}
+
+/// The first request with this key was answered, and the answer is not kept.
+pub fn first_answer_not_kept() -> Refusal {
+    Refusal::new(
+        RefusalKind::IdempotencyKeyInUse,
+        "The first request with this Idempotency-Key was answered, and its answer is not kept: it was too long, \
+         or broke off. It is not forwarded twice; read what it changed.",
+    )
+}
+
+/// The key belongs to another request.
+pub fn idempotency_key_reused() -> Refusal {
+    Refusal::new(
+        RefusalKind::IdempotencyKeyReused,
+        "This Idempotency-Key was sent before, with another target or other content. Send a new request under a \
+         new key, or the same request again.",
+    )
+}
+
+/// Nobody knows what became of the first request with this key.
+pub fn first_outcome_unknown() -> Refusal {
+    Refusal::new(
+        RefusalKind::OutcomeUnknown,
+        "The first request with this Idempotency-Key was forwarded, and no final answer to it was seen: it may \
+         have been applied. It is not forwarded twice; read what it would have changed, and use a new key to \
+         send it all the same.",
+    )
+}
+
+/// No room for another idempotency key.
+pub fn too_many_keys() -> Refusal {
+    Refusal::later(
+        RefusalKind::Overloaded,
+        SOON,
+        "More requests with an Idempotency-Key are in flight, or of unknown outcome, than this gateway takes. \
+         Nothing was forwarded; try again, with the same key.",
     )
 }

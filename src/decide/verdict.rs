@@ -36,6 +36,12 @@ pub enum RefusalKind {
     ContentTooLarge,
     /// Content that a rule has to read, and cannot.
     UnreadableContent,
+    /// The route asks for an idempotency key, and there is none, or none that can be read.
+    IdempotencyKeyMissing,
+    /// The first request with this idempotency key is in flight, or its answer is not kept.
+    IdempotencyKeyInUse,
+    /// This idempotency key belongs to another request.
+    IdempotencyKeyReused,
     /// A target over `limits.max_target_bytes`.
     TargetTooLong,
     /// A request's line and fields are over `limits.max_header_bytes` or `limits.max_header_count`.
@@ -64,7 +70,7 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// Every kind.
-    pub const ALL: [RefusalKind; 25] = [
+    pub const ALL: [RefusalKind; 28] = [
         RefusalKind::PreconditionRequired,
         RefusalKind::PreconditionFailed,
         RefusalKind::StaleView,
@@ -78,6 +84,9 @@ impl RefusalKind {
         RefusalKind::AmbiguousTarget,
         RefusalKind::ContentTooLarge,
         RefusalKind::UnreadableContent,
+        RefusalKind::IdempotencyKeyMissing,
+        RefusalKind::IdempotencyKeyInUse,
+        RefusalKind::IdempotencyKeyReused,
         RefusalKind::TargetTooLong,
         RefusalKind::FieldsTooLarge,
         RefusalKind::RequestTimeout,
@@ -108,6 +117,9 @@ impl RefusalKind {
             RefusalKind::AmbiguousTarget => "ambiguous-target",
             RefusalKind::ContentTooLarge => "content-too-large",
             RefusalKind::UnreadableContent => "unreadable-content",
+            RefusalKind::IdempotencyKeyMissing => "idempotency-key-missing",
+            RefusalKind::IdempotencyKeyInUse => "idempotency-key-in-use",
+            RefusalKind::IdempotencyKeyReused => "idempotency-key-reused",
             RefusalKind::TargetTooLong => "target-too-long",
             RefusalKind::FieldsTooLarge => "fields-too-large",
             RefusalKind::RequestTimeout => "request-timeout",
@@ -137,6 +149,9 @@ impl RefusalKind {
             RefusalKind::MalformedPrecondition
             | RefusalKind::AmbiguousTarget
             | RefusalKind::UnreadableContent => StatusCode::BAD_REQUEST,
+            RefusalKind::IdempotencyKeyMissing => StatusCode::BAD_REQUEST,
+            RefusalKind::IdempotencyKeyInUse => StatusCode::CONFLICT,
+            RefusalKind::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             RefusalKind::ContentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             RefusalKind::TargetTooLong => StatusCode::URI_TOO_LONG,
             RefusalKind::FieldsTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -167,7 +182,10 @@ impl RefusalKind {
             | RefusalKind::OriginConflict
             | RefusalKind::AmbiguousTarget
             | RefusalKind::ContentTooLarge
-            | RefusalKind::UnreadableContent => true,
+            | RefusalKind::UnreadableContent
+            | RefusalKind::IdempotencyKeyMissing
+            | RefusalKind::IdempotencyKeyInUse
+            | RefusalKind::IdempotencyKeyReused => true,
             RefusalKind::TargetTooLong
             | RefusalKind::FieldsTooLarge
             | RefusalKind::RequestTimeout
@@ -227,6 +245,9 @@ mod tests {
             ("ambiguous-target", 400),
             ("content-too-large", 413),
             ("unreadable-content", 400),
+            ("idempotency-key-missing", 400),
+            ("idempotency-key-in-use", 409),
+            ("idempotency-key-reused", 422),
             ("target-too-long", 414),
             ("fields-too-large", 431),
             ("request-timeout", 408),

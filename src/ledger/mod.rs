@@ -42,6 +42,7 @@
 //! everything takes for itself.
 
 pub mod begin;
+pub mod first_answers;
 pub mod memory;
 pub mod names;
 pub mod permit;

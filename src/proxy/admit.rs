@@ -8,6 +8,7 @@ use super::ask::{Ask, Named};
 use super::changes;
 use super::observe;
 use super::rules::Rules;
+use super::twice::{self, Twice};
 use super::unjudged::Unjudged;
 use super::views::View;
 use crate::decide::claim::{Claim, HoldMode, Patience};
@@ -42,6 +43,8 @@ pub struct Admitted {
     pub view: Option<View>,
     /// How long it waited for other writes.
     pub waited: Duration,
+    /// What it leaves behind for when it is sent again.
+    pub twice: Twice,
 }
 
 impl Admitted {
@@ -138,7 +141,10 @@ pub async fn admit(
     let permit = match begun {
         Ok(Begun { permit, observed }) => {
             if let Some(reason) = observed {
-                ask.note_conflict(&parts.headers, Some(&named), &refused_by(reason));
+                let refusal = refused_by(reason);
+                if !twice::would_be_answered(ask, &named, &refusal, &parts.headers, content) {
+                    ask.note_conflict(&parts.headers, Some(&named), &refusal);
+                }
             }
             Ok(counted(ask, permit, under_way))
         }
@@ -154,7 +160,7 @@ pub async fn admit(
         Err(_) if observe => Err(Unjudged::new(ask, under_way)),
         Err(reason) => return Err(refused_by(reason)),
     };
-    Ok((named, Admitted { permit, claim, translated, rules, view, waited }))
+    Ok((named, Admitted { permit, claim, translated, rules, view, waited, twice: Twice::default() }))
 }
 
 /// What a write claims, and the tag in it that came from another place than `If-Match`.

@@ -313,6 +313,16 @@ impl AnswerBody {
         self.delivery = Some(Box::new(delivery));
     }
 
+    /// Reads ahead what is the origin's, and gives the content if that is all of it. Nothing of it is lost to
+    /// the client that it goes out to after this.
+    pub async fn read_ahead(&mut self, limit: usize) -> Option<Bytes> {
+        match &mut self.content {
+            Content::Origin(body) => body.read_ahead(limit).await,
+            Content::Fixed(bytes) => Some(bytes.clone().unwrap_or_default()),
+            Content::Begun(..) => None,
+        }
+    }
+
     /// Counts as in flight until it is gone.
     pub fn counted(mut self, in_flight: Arc<InFlight>) -> Self {
         self._in_flight = Some(in_flight);

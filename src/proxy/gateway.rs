@@ -7,8 +7,10 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
+use super::cors::LetIn;
 use super::in_flight::Counter;
 use super::origin::pool::Pool;
+use super::twice::SentTwice;
 use crate::config::checked::{Config, Ledger, Limits, Route, Server};
 use crate::decide::naming::{Affected, Naming};
 use crate::decide::policy::{Mode, RoutePolicy, Unconditional};
@@ -39,6 +41,10 @@ pub struct Gateway {
     pub views: Arc<Views>,
     /// The origins' own tags.
     pub origin_tags: OriginTags,
+    /// Requests that are sent twice.
+    pub sent_twice: Arc<SentTwice>,
+    /// Pages that the APIs let in.
+    pub pages: LetIn,
     /// Requests in flight.
     pub requests: Arc<Counter>,
     /// Client connections.
@@ -92,6 +98,7 @@ impl Gateway {
         let journal = Journal::new(config.server.conflicts_kept);
         tell_renamed(&ledger.rename(naming_of(&config)));
         let views = Views::new(config.ledger.max_views, config.ledger.view_lifetime);
+        let sent_twice = SentTwice::new(&config.ledger);
         let live = Live::new(config, &ledger, &metrics, None);
         let gateway = Gateway {
             requests: Counter::new(metrics.requests_in_flight.clone()),
@@ -104,6 +111,8 @@ impl Gateway {
             reads: RecentReads::new(),
             views: Arc::new(views),
             origin_tags: OriginTags::new(),
+            sent_twice,
+            pages: LetIn::default(),
             stopping: AtomicBool::new(false),
         };
         gateway.told_of_reload(true);
@@ -163,6 +172,10 @@ impl Gateway {
         self.metrics.views.set(i64::try_from(self.views.len()).unwrap_or(i64::MAX));
         let evicted = self.views.evictions();
         self.metrics.view_evictions.inc_by(evicted.saturating_sub(self.metrics.view_evictions.get()));
+        let (keys, forgotten) = self.sent_twice.keys_and_forgotten();
+        self.metrics.idempotency_keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
+        let told = self.metrics.idempotency_keys_forgotten.get();
+        self.metrics.idempotency_keys_forgotten.inc_by(forgotten.saturating_sub(told));
         self.metrics.ready.set(i64::from(self.is_ready()));
     }
 
@@ -170,6 +183,7 @@ impl Gateway {
     pub fn tidy(&self) {
         self.ledger.tidy();
         self.views.tidy();
+        self.sent_twice.tidy();
         for pool in self.live.load().pools.values() {
             pool.tidy();
         }

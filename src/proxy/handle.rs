@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use super::ask::{Ask, Named};
 use super::body::AnswerBody;
 use super::client::Client;
+use super::cors::{self, Page};
 use super::fields::upgrade_of;
 use super::gateway::Gateway;
 use super::head;
@@ -21,6 +22,7 @@ use super::refuse::refuse;
 use super::request_body::{RequestBody, read_body};
 use super::slips_by::slips_by;
 use super::target::{Target, is_chunked_at_most};
+use super::twice::{self, Again};
 use super::unjudged::Unjudged;
 use super::{admit, pass, read, views, write};
 use crate::config::checked::Limits;
@@ -100,7 +102,11 @@ pub async fn handle(
         in_flight: in_flight.clone(),
         own_cookies,
     });
-    let (answer, outcome) = take_way(ask, parts, body, report.started()).await;
+    let page = Page::of(&ask, &parts.headers);
+    let (mut answer, outcome) = take_way(ask, parts, body, report.started()).await;
+    if let Some(page) = page {
+        page.tell(&mut answer, outcome);
+    }
     report.end(outcome, answer.status());
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         client.pace.becomes_a_tunnel();
@@ -178,7 +184,7 @@ async fn take_way(
     }
     if effect == Effect::Neither {
         return match body {
-            RequestBody::Unread(body) => pass::pass(ask, parts, body, None).await,
+            RequestBody::Unread(body) => cors::pass(ask, parts, body).await,
             body @ (RequestBody::Read(_) | RequestBody::Begun(..) | RequestBody::TooLong(..)) => {
                 let body = body.into_outgoing(&ask.bounds);
                 pass::pass_read(ask, parts, body).await
@@ -215,9 +221,19 @@ async fn write_way(
     body: RequestBody,
     started: Instant,
 ) -> (Response<AnswerBody>, &'static str) {
+    // Before anything else is judged: the first of two may have made the tag of the second stale.
+    let twice = match twice::take_key(&ask, &id, &parts, body.whole()) {
+        Ok(twice) => twice,
+        Err(Again::Answered(answer)) => return (*answer, "replayed"),
+        Err(Again::Refused(refusal)) => {
+            let named = ask.named(id);
+            return refused(&ask, &parts, body, Some(&named), &refusal);
+        }
+    };
     let content = body.whole().map(|bytes| Content::of(&parts.headers, bytes));
     match admit::admit(&ask, id.clone(), effect, &parts, content.as_ref()).await {
-        Ok((named, admitted)) => {
+        Ok((named, mut admitted)) => {
+            admitted.twice = twice;
             ask.gateway.metrics.decision_duration.observe(admitted.decided_in(started));
             let Some(forwarding) = ask.gateway.writes.enter(ask.live.limits.max_writes_in_flight) else {
                 ask.bounds.hits.hit(Limit::WritesInFlight);
@@ -230,7 +246,10 @@ async fn write_way(
         Err(refusal) => {
             ask.gateway.metrics.decision_duration.observe(started.elapsed().as_secs_f64());
             let named = ask.named(id);
-            refused(&ask, &parts, body, Some(&named), &refusal)
+            match twice::already_applied(&ask, &named, &refusal, twice.digest) {
+                Some(answer) => (answer, "replayed"),
+                None => refused(&ask, &parts, body, Some(&named), &refusal),
+            }
         }
     }
 }

@@ -88,7 +88,8 @@ pub async fn pass_read(
     answer(&ask, &parts, None, answered)
 }
 
-fn answer(
+/// What the client gets of what came of a request that was passed on.
+pub(super) fn answer(
     ask: &Ask,
     parts: &Parts,
     client_side: Option<OnUpgrade>,

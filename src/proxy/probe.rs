@@ -77,6 +77,16 @@ pub(super) fn exists(status: StatusCode) -> Option<bool> {
     }
 }
 
+/// The fields of the origin's answer to a GET of the same target.
+///
+/// # Errors
+/// If the origin does not answer.
+pub async fn fields(ask: &Ask, parts: &Parts) -> Result<HeaderMap, NoAnswer> {
+    let (head, body) = send(ask, parts, Method::GET).await?.into_parts();
+    body.discard();
+    Ok(head.headers)
+}
+
 /// A resource as the origin shows it now.
 pub struct Current {
     /// The answer's status.

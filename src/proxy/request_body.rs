@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use super::ask::Ask;
 use super::outgoing::{NotRead, OutgoingBody, ReadUpTo, WholeBody, read_beginning, read_up_to};
 use super::patience::Bounds;
+use super::twice;
 use crate::decide::say;
 use crate::decide::verdict::{Refusal, RefusalKind};
 use crate::report::limits_hit::Limit;
@@ -131,7 +132,9 @@ pub async fn read_body(ask: &Ask, parts: &Parts, body: Incoming) -> Result<Reque
     if Body::is_end_stream(&body) {
         return Ok(RequestBody::Unread(body));
     }
-    let for_a_rule = ask.policy().reads_bodies();
+    // What asks before it sends is never refused, so nothing of it is read.
+    let asks = matches!(ask.method, Method::OPTIONS | Method::TRACE);
+    let for_a_rule = !asks && (ask.policy().reads_bodies() || twice::needs_content(ask, &parts.headers));
     if !for_a_rule && ask.method != Method::POST {
         return Ok(RequestBody::Unread(body));
     }

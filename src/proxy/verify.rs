@@ -18,6 +18,7 @@ use super::outgoing::{BodyProgress, OutgoingBody};
 use super::patience::{Bounds, Total};
 use super::probe::Question;
 use crate::decide::aim;
+use crate::decide::already_applied::WriteDigest;
 use crate::decide::policy::VerifyUnknown;
 use crate::decide::took_effect::{Comparison, ReadBack, TookEffect, took_effect};
 use crate::decide::verdict::RefusalKind;
@@ -31,6 +32,8 @@ pub struct Sent {
     pub content: Option<SharedNoted>,
     /// The same, if the answer's tag depends on it (`etag_on_put = "verified"`).
     pub to_verify: Option<SharedNoted>,
+    /// What the write is recognised by when it is sent again.
+    pub digest: Option<WriteDigest>,
     progress: Arc<BodyProgress>,
     /// `None` where the route does not ask for a look.
     comparison: Option<Comparison>,
@@ -57,6 +60,7 @@ impl Sent {
         Sent {
             to_verify: content.clone().filter(|_| verified),
             content,
+            digest: None,
             progress: body.progress(),
             comparison,
         }

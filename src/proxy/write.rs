@@ -42,6 +42,7 @@ use super::refuse::refuse;
 use super::representation::variant;
 use super::shown_tag;
 use super::translate;
+use super::twice;
 use super::under_permit;
 use super::unjudged::Unjudged;
 use super::verify::Sent;
@@ -99,7 +100,7 @@ async fn carry(
     mut body: OutgoingBody,
     admitted: Admitted,
 ) -> Carried {
-    let Admitted { permit, claim, translated, rules, view, .. } = admitted;
+    let Admitted { permit, claim, translated, rules, view, mut twice, .. } = admitted;
     if let Err(refusal) = under_permit::check(&ask, &named, &parts, effect, &claim, &rules).await {
         give_up(permit).await;
         let outcome = if refusal.kind.is_conflict() { "refused" } else { "unreachable" };
@@ -108,7 +109,8 @@ async fn carry(
     }
     let verified =
         ask.policy().etag_on_put == EtagOnPut::Verified && ask.method == Method::PUT && !ask.observes();
-    let sent = Sent::of(&ask, &parts, &body, verified);
+    let mut sent = Sent::of(&ask, &parts, &body, verified);
+    sent.digest = twice.digest;
     if let Some(content) = &sent.content {
         body = body.noted_in(content.clone());
     }
@@ -116,13 +118,15 @@ async fn carry(
     if ask.policy().validator == Validator::Enforced {
         shown_tag::translate(&mut request, translated.as_ref());
     }
+    twice.forwards();
     let sent_at = Instant::now();
     let answered = exchange(&ask.route.pool, request, &ask.bounds, false).await;
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
     match answered {
         Ok(answer) => {
-            settle_answered(&ask, &named, &parts, answer, permit, &Judged { claim: &claim, view }, &sent)
-                .await
+            let judged = Judged { claim: &claim, view };
+            let carried = settle_answered(&ask, &named, &parts, answer, permit, &judged, &sent).await;
+            twice.keep(&ask, carried).await
         }
         Err(no_answer) => {
             log_no_answer(&ask, &no_answer);
@@ -133,6 +137,7 @@ async fn carry(
             let look = || sent.look(&ask, &named, &parts, refusal.status());
             settle(&ask, &named, permit, ended, look).await;
             forget(&ask, view, ended);
+            twice.unanswered(ended);
             Carried { answered: (refusal, told), outcome: Some(ended) }
         }
     }
@@ -246,6 +251,7 @@ async fn settle_answered(
     if let Some((view, tag)) = view.zip(shown) {
         view.becomes(ask, tag, &mut answer);
     }
+    twice::note_applied(ask, named, sent.digest, settled, &answer);
     Carried { answered: (answer, "answered"), outcome: Some(ended) }
 }
 

@@ -11,6 +11,7 @@ use prometheus::{
 use super::counts::{RefusalCounts, RequestCounts};
 use super::limits_hit::LimitsHit;
 use super::names;
+use crate::decide::idempotency::SentBefore;
 use crate::decide::outcome::WriteOutcome;
 use crate::decide::took_effect::TookEffect;
 
@@ -31,6 +32,7 @@ pub struct Metrics {
     read_to_write: HistogramVec,
     bypass_writes: IntCounterVec,
     untagged_reads: IntCounterVec,
+    sent_twice: IntCounterVec,
     origin_connections: IntGaugeVec,
     ledger_errors: IntCounterVec,
     /// Time spent on deciding.
@@ -43,6 +45,10 @@ pub struct Metrics {
     pub views: IntGauge,
     /// Views forgotten.
     pub view_evictions: IntCounter,
+    /// Idempotency keys that are known.
+    pub idempotency_keys: IntGauge,
+    /// Those that were forgotten before their time.
+    pub idempotency_keys_forgotten: IntCounter,
     /// Client connections open now.
     pub client_connections: IntGauge,
     /// Client connections closed because of the limit.
@@ -88,6 +94,7 @@ pub struct RouteMetrics {
     pub bypass_writes: IntCounter,
     /// Reads whose content was too long to make a tag from.
     pub untagged_reads: IntCounter,
+    sent_twice: IntCounterVec,
 }
 
 /// From 0.5 ms, a fast origin beside us, to 30 s, the default `response_timeout`.
@@ -244,6 +251,27 @@ impl Metrics {
                     by_route,
                 ),
             )?,
+            sent_twice: add(
+                r,
+                IntCounterVec::new(
+                    Opts::new(
+                        names::REQUESTS_SENT_TWICE_TOTAL,
+                        "Requests that were sent before, by what is known of the first, and mode.",
+                    ),
+                    &["route", "first", "mode"],
+                ),
+            )?,
+            idempotency_keys: add(
+                r,
+                IntGauge::new(names::IDEMPOTENCY_KEYS, "Idempotency keys that are known."),
+            )?,
+            idempotency_keys_forgotten: add(
+                r,
+                IntCounter::new(
+                    names::IDEMPOTENCY_KEYS_FORGOTTEN_TOTAL,
+                    "Answered idempotency keys that were forgotten early to make room.",
+                ),
+            )?,
             origin_connections: add(
                 r,
                 IntGaugeVec::new(
@@ -355,6 +383,8 @@ impl Metrics {
         for found in names::TOOK_EFFECT {
             self.verified.with_label_values(&[&**route, found]);
         }
+        // So that the family is told before anything was sent twice.
+        self.sent_twice.with_label_values(&[&**route, SentBefore::Answered.name(), "enforce"]);
         RouteMetrics {
             requests: RequestCounts::new(&self.requests, route),
             refusals: RefusalCounts::new(&self.refusals, &self.conflicts, route),
@@ -370,6 +400,7 @@ impl Metrics {
             read_to_write: self.read_to_write.with_label_values(label),
             bypass_writes: self.bypass_writes.with_label_values(label),
             untagged_reads: self.untagged_reads.with_label_values(label),
+            sent_twice: self.sent_twice.clone(),
             route: route.clone(),
         }
     }
@@ -399,6 +430,11 @@ impl RouteMetrics {
     /// A write of unknown outcome was looked at after the settle time.
     pub fn verified(&self, took_effect: TookEffect) {
         self.verified.with_label_values(&[&*self.route, took_effect.name()]).inc();
+    }
+
+    /// A request came that was sent before; `mode`: whether it was kept from the origin, or only counted.
+    pub fn sent_twice(&self, first: SentBefore, mode: &str) {
+        self.sent_twice.with_label_values(&[&*self.route, first.name(), mode]).inc();
     }
 
     /// What became of a write that was let through.

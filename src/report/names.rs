@@ -48,6 +48,13 @@ pub const LEDGER_ERRORS_TOTAL: &str = "ifmatch_ledger_errors_total";
 pub const BYPASS_WRITES_TOTAL: &str = "ifmatch_bypass_writes_total";
 /// Reads that went out without a tag, as their content was longer than `body_limit`.
 pub const UNTAGGED_READS_TOTAL: &str = "ifmatch_untagged_reads_total";
+/// Requests that were sent before, by route, what is known of the first (see [`SENT_BEFORE`]) and mode (`enforce`:
+/// not forwarded; `observe`: forwarded and counted).
+pub const REQUESTS_SENT_TWICE_TOTAL: &str = "ifmatch_requests_sent_twice_total";
+/// Idempotency keys that are known now.
+pub const IDEMPOTENCY_KEYS: &str = "ifmatch_idempotency_keys";
+/// Answered idempotency keys that were forgotten before their lifetime was over, to make room.
+pub const IDEMPOTENCY_KEYS_FORGOTTEN_TOTAL: &str = "ifmatch_idempotency_keys_forgotten_total";
 /// Client connections open now.
 pub const CLIENT_CONNECTIONS: &str = "ifmatch_client_connections";
 /// Client connections refused, because of `limits.max_connections`.
@@ -91,6 +98,9 @@ pub const ALL: &[&str] = &[
     LEDGER_ERRORS_TOTAL,
     BYPASS_WRITES_TOTAL,
     UNTAGGED_READS_TOTAL,
+    REQUESTS_SENT_TWICE_TOTAL,
+    IDEMPOTENCY_KEYS,
+    IDEMPOTENCY_KEYS_FORGOTTEN_TOTAL,
     CLIENT_CONNECTIONS,
     CLIENT_CONNECTIONS_REFUSED_TOTAL,
     LIMITS_HIT_TOTAL,
@@ -105,10 +115,10 @@ pub const ALL: &[&str] = &[
 /// Values of `outcome` in [`REQUESTS_TOTAL`]: how a request ended.
 ///
 /// `answered`: the origin's answer went out; `not-modified`: our own 304; `refused`: a refusal in
-/// place of the origin's answer; `unreachable`: surely not delivered; `unknown`: forwarded, and no
+/// place of the origin's answer; `replayed`: an answer that was given before, to a request sent twice; `unreachable`: surely not delivered; `unknown`: forwarded, and no
 /// final answer seen; `client-gone`: the client left before its answer (499 in the access log).
 pub const OUTCOMES: &[&str] =
-    &["answered", "not-modified", "refused", "unreachable", "unknown", "client-gone"];
+    &["answered", "not-modified", "refused", "replayed", "unreachable", "unknown", "client-gone"];
 
 /// Values of `outcome` in [`WRITES_SETTLED_TOTAL`]: what became of a write.
 pub const WRITE_OUTCOMES: &[&str] = &["applied", "not-applied", "unknown"];
@@ -124,6 +134,9 @@ pub const UNKNOWN_CAUSES: &[&str] = &[
     "request-incomplete",
     "abandoned",
 ];
+
+/// Values of `first` in [`REQUESTS_SENT_TWICE_TOTAL`]: what is known of the first request.
+pub const SENT_BEFORE: &[&str] = &["answered", "in-flight", "other-request", "unknown", "already-applied"];
 
 /// Values of `took_effect` in [`UNKNOWN_OUTCOMES_VERIFIED_TOTAL`].
 pub const TOOK_EFFECT: &[&str] = &["yes", "no", "unclear"];

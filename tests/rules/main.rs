@@ -18,6 +18,7 @@ mod given;
 mod layering;
 mod model;
 mod model_reservations;
+mod model_twice;
 mod model_views;
 mod naming;
 mod properties;

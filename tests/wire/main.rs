@@ -3,7 +3,9 @@
 // A test binary: helpers may fail loudly, as the tests themselves do.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
 
+mod already_applied;
 mod content_tags;
+mod cors;
 mod creates;
 mod deliveries;
 mod fates;
@@ -21,6 +23,7 @@ mod forwarding;
 mod given;
 mod harness;
 mod hostile;
+mod idempotency;
 mod large_bodies;
 mod leaving;
 mod life;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use ifmatch::decide::verdict::RefusalKind;
 use ifmatch::report::names::{
-    ALL, LIMITS, OUTCOMES, TOOK_EFFECT, UNKNOWN_CAUSES, WRITE_OUTCOMES, WRITES_SETTLED_TOTAL,
+    ALL, LIMITS, OUTCOMES, SENT_BEFORE, TOOK_EFFECT, UNKNOWN_CAUSES, WRITE_OUTCOMES, WRITES_SETTLED_TOTAL,
 };
 
 use crate::given::{items, items_with};
@@ -60,6 +60,7 @@ fn every_label_value_is_configured_or_of_a_closed_list() {
                 "kind" => kinds.contains(&value.as_str()),
                 "mode" => ["enforce", "observe"].contains(&value.as_str()),
                 "took_effect" => TOOK_EFFECT.contains(&value.as_str()),
+                "first" => SENT_BEFORE.contains(&value.as_str()),
                 "cause" => UNKNOWN_CAUSES.contains(&value.as_str()),
                 "limit" => LIMITS.contains(&value.as_str()),
                 "version" => value == env!("CARGO_PKG_VERSION"),

@@ -25,7 +25,7 @@ struct Kind {
 }
 
 /// DESIGN section 6, and how each of its lines comes about.
-const KINDS: [Kind; 25] = [
+const KINDS: [Kind; 28] = [
     kind("precondition-required", 428, false, true, blind_write),
     kind("precondition-failed", 412, false, true, stale_write),
     kind("stale-view", 409, false, true, unseen_change),
@@ -39,6 +39,9 @@ const KINDS: [Kind; 25] = [
     kind("ambiguous-target", 400, false, true, encoded_slash),
     kind("content-too-large", 413, false, true, long_form),
     kind("unreadable-content", 400, false, true, broken_json),
+    kind("idempotency-key-missing", 400, false, true, no_key),
+    kind("idempotency-key-in-use", 409, true, true, key_in_flight),
+    kind("idempotency-key-reused", 422, false, true, key_of_another),
     kind("target-too-long", 414, false, false, long_target),
     kind("fields-too-large", 431, false, false, large_field),
     kind("request-timeout", 408, false, false, slow_form),
@@ -170,6 +173,32 @@ fn long_form() -> Provoked {
 fn broken_json() -> Provoked {
     on(items_with("resource = \"item:{body./id}\""), |_, proxy| {
         proxy.ask(&request("PUT", "/items/1").field("Content-Type", "application/json").body("{\"id\": "))
+    })
+}
+
+const KEYS: &str = "[routes.idempotency]\nrequired = true\n";
+
+fn keyed(body: &str) -> crate::harness::RequestText {
+    request("POST", "/items/1").field("Idempotency-Key", "\"k\"").body(body)
+}
+
+fn no_key() -> Provoked {
+    on(items_with(KEYS), |_, proxy| proxy.ask(&request("POST", "/items/1").body("x")))
+}
+
+fn key_in_flight() -> Provoked {
+    on(items_with(KEYS), |origin, proxy| {
+        let held = origin.hold("POST", "/items/1");
+        let _first = proxy.begin(&keyed("x"));
+        held.arrived();
+        proxy.ask(&keyed("x"))
+    })
+}
+
+fn key_of_another() -> Provoked {
+    on(items_with(KEYS), |_, proxy| {
+        proxy.ask(&keyed("x")).expect(201);
+        proxy.ask(&keyed("y"))
     })
 }
 

@@ -39,6 +39,14 @@ upstream = "u"
 validator = "origin"
 origin_enforces = true
 [[routes]]
+name = "pay"
+path = "/pay/{id}"
+upstream = "u"
+principal = { header = "Authorization" }
+already_applied = "answer"
+cors = true
+idempotency = { required = true }
+[[routes]]
 name = "raw"
 hosts = ["raw.example.com"]
 path = "/{*rest}"
@@ -212,4 +220,27 @@ fn rules_about_values_states_and_answers_are_told() {
     let told = ask_with("POST", "/customers/A", "{");
     says(&told, &["the content (-d) is not a JSON text", "400 unreadable-content"]);
     assert!(!ask_with("DELETE", "/customers/A", "{").contains("unique"));
+}
+
+#[test]
+fn requests_that_may_be_sent_twice_are_told() {
+    let told = ask("POST", "/pay/1", &["Idempotency-Key: \"k\""]);
+    says(
+        &told,
+        &[
+            "first request with this key (its principal's",
+            "409 idempotency-key-in-use",
+            "decision      forwarded",
+        ],
+    );
+    let told = ask("POST", "/pay/1", &["Idempotency-Key: k"]);
+    says(&told, &["no key that can be read", "decision      400 idempotency-key-missing: "]);
+    assert!(!told.contains("forwarded"), "{told}");
+    says(&ask("PUT", "/pay/1", &["If-Match: \"x\""]), &["last applied write of its principal"]);
+}
+
+#[test]
+fn a_preflight_for_our_fields_is_told() {
+    let told = ask("OPTIONS", "/pay/1", &["Access-Control-Request-Headers: if-match, x-other"]);
+    says(&told, &["cors: allows If-Match to pages"]);
 }

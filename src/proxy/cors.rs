@@ -1,0 +1,196 @@
+//! Pages of other origins, on routes with `cors = true`.
+//!
+//! ifmatch lets in whom the API lets in, and nobody else: which pages those are is learned from the API's own
+//! answers, and asked with a GET where a page comes for the first time and the API answers no preflights. What is
+//! ours, our fields, tags and refusals, is then told to them as the API's own would be.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD,
+};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use hyper::body::Incoming;
+use parking_lot::Mutex;
+
+use super::ask::Ask;
+use super::body::AnswerBody;
+use super::gateway::Gateway;
+use super::origin::exchange::exchange;
+use super::outgoing::OutgoingBody;
+use super::pass::{self, log_no_answer, onward};
+use super::probe;
+use crate::decide::cors::{EXPOSED, asked_of_ours, with_names};
+use crate::decide::policy::{Cors, Mode};
+use crate::request::preconditions::CONDITIONAL_FIELDS;
+
+/// The pages that APIs let in, by route and origin.
+#[derive(Default)]
+pub struct LetIn(Mutex<HashMap<(Arc<str>, HeaderValue), Terms>>);
+
+/// Pages that are known at a time. An API that lets every page in could be made to fill it.
+const KNOWN: usize = 1024;
+
+/// How an API lets a page in.
+#[derive(Clone)]
+struct Terms {
+    allow_origin: HeaderValue,
+    allow_credentials: Option<HeaderValue>,
+}
+
+impl Terms {
+    /// What the fields of an answer of the API say.
+    fn in_answer(fields: &HeaderMap) -> Option<Self> {
+        Some(Terms {
+            allow_origin: fields.get(ACCESS_CONTROL_ALLOW_ORIGIN)?.clone(),
+            allow_credentials: fields.get(ACCESS_CONTROL_ALLOW_CREDENTIALS).cloned(),
+        })
+    }
+
+    /// Says the same in an answer of ours.
+    fn put(self, fields: &mut HeaderMap) {
+        if self.allow_origin != "*" {
+            fields.append(header::VARY, HeaderValue::from_static("Origin"));
+        }
+        fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, self.allow_origin);
+        if let Some(credentials) = self.allow_credentials {
+            fields.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, credentials);
+        }
+    }
+}
+
+/// The page that a request comes from.
+pub struct Page {
+    gateway: Arc<Gateway>,
+    /// Its route and its origin.
+    known_as: (Arc<str>, HeaderValue),
+    asks_before: bool,
+}
+
+impl Page {
+    /// The page of a request, where the route says that pages are to be told more than the API tells them.
+    /// Nothing is changed where the route only observes.
+    pub fn of(ask: &Ask, fields: &HeaderMap) -> Option<Self> {
+        let policy = ask.policy();
+        if policy.cors != Cors::Extended || policy.mode != Mode::Enforce {
+            return None;
+        }
+        let origin = fields.get(header::ORIGIN)?.clone();
+        let asks_before = ask.method == Method::OPTIONS && fields.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        Some(Page { gateway: ask.gateway.clone(), known_as: (policy.name.clone(), origin), asks_before })
+    }
+
+    /// Lets the page read what an answer says. `outcome` tells whose answer it is.
+    pub fn tell(self, answer: &mut Response<AnswerBody>, outcome: &str) {
+        if self.asks_before {
+            return;
+        }
+        let ours = matches!(outcome, "refused" | "replayed" | "unreachable" | "unknown");
+        let fields = answer.headers_mut();
+        match Terms::in_answer(fields) {
+            Some(terms) => self.learn(terms),
+            None if ours => {
+                if let Some(terms) = self.terms() {
+                    terms.put(fields);
+                }
+            }
+            None => self.forget(),
+        }
+        if let Some(exposed) = with_names(fields, &ACCESS_CONTROL_EXPOSE_HEADERS, &EXPOSED) {
+            fields.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        }
+    }
+
+    fn terms(&self) -> Option<Terms> {
+        self.gateway.pages.0.lock().get(&self.known_as).cloned()
+    }
+
+    fn learn(self, terms: Terms) {
+        let mut pages = self.gateway.pages.0.lock();
+        if pages.len() >= KNOWN && !pages.contains_key(&self.known_as) {
+            // They are learned again from their next answers.
+            pages.clear();
+        }
+        pages.insert(self.known_as, terms);
+    }
+
+    fn forget(self) {
+        self.gateway.pages.0.lock().remove(&self.known_as);
+    }
+}
+
+/// Passes a request on that neither reads nor changes a resource. A preflight that asks for fields of ours is
+/// answered with them: in the API's own answer if it lets the page in there, else in its place.
+pub async fn pass(ask: Box<Ask>, parts: Box<Parts>, body: Incoming) -> (Response<AnswerBody>, &'static str) {
+    let asked = asked_of_ours(&parts.headers, &ACCESS_CONTROL_REQUEST_HEADERS);
+    let page = Page::of(&ask, &parts.headers).filter(|page| page.asks_before && !asked.is_empty());
+    let Some(page) = page else { return pass::pass(ask, parts, body, None).await };
+    let outgoing = OutgoingBody::from_client(body, &ask.bounds);
+    let request = onward(&ask, &parts, &CONDITIONAL_FIELDS, None, outgoing);
+    let answered = exchange(&ask.route.pool, request, &ask.bounds, false).await;
+    let Ok(answer) = answered else { return pass::answer(&ask, &parts, None, answered) };
+    let status = answer.status();
+    if status.is_success() && answer.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+        let (mut answer, outcome) = pass::answer(&ask, &parts, None, Ok(answer));
+        extend(answer.headers_mut(), &parts.headers, &asked);
+        return (answer, outcome);
+    }
+    let knows_the_method = !status.is_server_error() || status == StatusCode::NOT_IMPLEMENTED;
+    match if knows_the_method { terms_of(&ask, &parts, page).await } else { None } {
+        Some(terms) => {
+            answer.into_body().discard();
+            (in_its_place(terms, &parts.headers), "answered")
+        }
+        None => pass::answer(&ask, &parts, None, Ok(answer)),
+    }
+}
+
+/// On which terms the API lets the page in, by its answers so far, or by what it says to a GET.
+async fn terms_of(ask: &Ask, parts: &Parts, page: Page) -> Option<Terms> {
+    if let Some(known) = page.terms() {
+        return Some(known);
+    }
+    match probe::fields(ask, parts).await {
+        Ok(fields) => {
+            let terms = Terms::in_answer(&fields)?;
+            page.learn(terms.clone());
+            Some(terms)
+        }
+        Err(no_answer) => {
+            log_no_answer(ask, &no_answer);
+            None
+        }
+    }
+}
+
+/// The API's answer to a preflight, with the fields of ours that it asks for.
+fn extend(answer: &mut HeaderMap, request: &HeaderMap, asked: &[&str]) {
+    if let Some(all) = with_names(answer, &ACCESS_CONTROL_ALLOW_HEADERS, asked) {
+        answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, all);
+    }
+    // A method that the API lists is its own decision; where it lists none, it has left out ours.
+    if !answer.contains_key(ACCESS_CONTROL_ALLOW_METHODS)
+        && let Some(method) = request.get(ACCESS_CONTROL_REQUEST_METHOD)
+    {
+        answer.insert(ACCESS_CONTROL_ALLOW_METHODS, method.clone());
+    }
+}
+
+/// The answer to a preflight of a page that the API lets in, where the API answers none.
+fn in_its_place(terms: Terms, request: &HeaderMap) -> Response<AnswerBody> {
+    let mut answer = Response::new(AnswerBody::fixed(""));
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    let fields = answer.headers_mut();
+    terms.put(fields);
+    if let Some(method) = request.get(ACCESS_CONTROL_REQUEST_METHOD) {
+        fields.insert(ACCESS_CONTROL_ALLOW_METHODS, method.clone());
+    }
+    if let Some(all) = with_names(request, &ACCESS_CONTROL_REQUEST_HEADERS, &[]) {
+        fields.insert(ACCESS_CONTROL_ALLOW_HEADERS, all);
+    }
+    answer
+}
