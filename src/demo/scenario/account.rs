@@ -1,0 +1,174 @@
+//! What a scenario shows: both performances side by side, and whether they prove anything.
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Write};
+
+use serde_json::Value;
+
+use super::Scenario;
+
+/// What the API stores when everybody has gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// As everybody meant it; how, in a few words.
+    Sound(&'static str),
+    /// Something is lost or there twice, and whoever did it heard that all went well; what, in a few words.
+    Harmed(&'static str),
+}
+
+impl Left {
+    fn words(&self) -> &'static str {
+        match self {
+            Left::Sound(words) | Left::Harmed(words) => words,
+        }
+    }
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
+}
+
+/// A scenario that was played once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Performance {
+    /// Every request and answer, a line each.
+    pub told: String,
+    /// The kinds of refusals that the clients met.
+    pub refused: BTreeSet<String>,
+    /// What the API stores in the end: paths, and what is there.
+    pub stored: Vec<(String, Value)>,
+    /// Whether that is as everybody meant it.
+    pub left: Left,
+}
+
+impl Performance {
+    /// All of it in lines, but for what it shows.
+    pub fn lines(&self) -> String {
+        let mut lines = self.told.clone();
+        for (path, document) in &self.stored {
+            // Writing to a String cannot fail.
+            let _ = writeln!(lines, "  {:<8} {path} {document}", "stored:");
+        }
+        lines
+    }
+}
+
+/// A scenario that was played without the guard and with it.
+pub struct Account {
+    /// Which.
+    pub scenario: &'static Scenario,
+    /// Straight to the API.
+    pub direct: Performance,
+    /// Through the guard.
+    pub guarded: Performance,
+}
+
+/// Why a scenario shows nothing, or something bad.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ScenarioError {
+    /// It could not be played to its end.
+    Broken {
+        /// Which.
+        scenario: &'static str,
+        /// What was told until then.
+        told: String,
+        /// What happened.
+        why: String,
+    },
+    /// Straight to the API nothing went wrong, so that the guard had nothing to prevent.
+    ShowsNothing {
+        /// Which.
+        scenario: &'static str,
+    },
+    /// The guard let it happen.
+    GuardLetItHappen {
+        /// Which.
+        scenario: &'static str,
+        /// What is left in the API.
+        left: &'static str,
+    },
+    /// All ended well behind the guard, but not as the scenario says that it would.
+    RefusedOtherwise {
+        /// Which.
+        scenario: &'static str,
+        /// The kinds of refusals that the clients met.
+        met: String,
+        /// Those that they should have met.
+        expected: String,
+    },
+}
+
+impl fmt::Display for ScenarioError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ScenarioError::Broken { scenario, why, .. } => {
+                write!(f, "{scenario} cannot be played to its end: {why}")
+            }
+            ScenarioError::ShowsNothing { scenario } => {
+                write!(f, "{scenario} shows nothing: without the guard all went well too")
+            }
+            ScenarioError::GuardLetItHappen { scenario, left } => {
+                write!(f, "{scenario}: the guard let it happen: {left}")
+            }
+            ScenarioError::RefusedOtherwise { scenario, met, expected } => {
+                write!(f, "{scenario}: the guard refused as {met}; expected {expected}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ScenarioError {}
+
+impl Account {
+    /// Whether the scenario shows what it is there to show.
+    ///
+    /// # Errors
+    /// If nothing went wrong without the guard, or something did with it.
+    pub fn verdict(&self) -> Result<(), ScenarioError> {
+        let scenario = self.scenario.name;
+        if let Left::Sound(_) = self.direct.left {
+            return Err(ScenarioError::ShowsNothing { scenario });
+        }
+        if let Left::Harmed(left) = self.guarded.left {
+            return Err(ScenarioError::GuardLetItHappen { scenario, left });
+        }
+        let met: Vec<_> = self.guarded.refused.iter().map(String::as_str).collect();
+        let mut expected = self.scenario.refusals.to_vec();
+        expected.sort_unstable();
+        if met == expected {
+            return Ok(());
+        }
+        Err(ScenarioError::RefusedOtherwise { scenario, met: kinds(&met), expected: kinds(&expected) })
+    }
+}
+
+/// All accounts as a table.
+pub fn table(accounts: &[Account]) -> String {
+    let head = ["scenario", "directly", "through ifmatch", "refused as"].map(str::to_owned);
+    let rows = accounts.iter().map(|account| {
+        let met: Vec<_> = account.guarded.refused.iter().map(String::as_str).collect();
+        [
+            account.scenario.name.to_owned(),
+            account.direct.left.words().to_owned(),
+            account.guarded.left.words().to_owned(),
+            kinds(&met),
+        ]
+    });
+    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+    let width = |of: fn(&[String; 4]) -> &String| {
+        rows.iter().map(|row| of(row).chars().count()).max().unwrap_or_default()
+    };
+    let widths =
+        [width(|[name, ..]| name), width(|[_, direct, ..]| direct), width(|[_, _, guarded, _]| guarded)];
+    let [first, second, third] = widths;
+    let lines = rows.iter().map(|[name, direct, guarded, refused]| {
+        format!("  {name:<first$}  {direct:<second$}  {guarded:<third$}  {refused}\n")
+    });
+    lines.collect()
+}
+
+fn kinds(kinds: &[&str]) -> String {
+    if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(", ") }
+}
