@@ -30,6 +30,11 @@ fn play(name: &str) {
 }
 
 #[test]
+fn simultaneous_edits() {
+    play("simultaneous-edits");
+}
+
+#[test]
 fn outdated_versions() {
     play("outdated-versions");
 }

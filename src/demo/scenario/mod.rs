@@ -7,6 +7,7 @@
 
 mod account;
 mod outdated_versions;
+mod simultaneous_edits;
 mod stage;
 
 use std::future::Future;
@@ -24,7 +25,7 @@ use super::legacy_api::Documents;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Every scenario, in the order in which `all` plays them.
-pub const ALL: [&Scenario; 1] = [&outdated_versions::SCENARIO];
+pub const ALL: [&Scenario; 2] = [&simultaneous_edits::SCENARIO, &outdated_versions::SCENARIO];
 
 /// One kind of conflict, as a story.
 pub struct Scenario {
