@@ -35,6 +35,11 @@ fn simultaneous_edits() {
 }
 
 #[test]
+fn duplicate_creation() {
+    play("duplicate-creation");
+}
+
+#[test]
 fn outdated_versions() {
     play("outdated-versions");
 }

@@ -6,6 +6,7 @@
 //! meet, the API holds one of them until the other is answered.
 
 mod account;
+mod duplicate_creation;
 mod outdated_versions;
 mod simultaneous_edits;
 mod stage;
@@ -25,7 +26,8 @@ use super::legacy_api::Documents;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Every scenario, in the order in which `all` plays them.
-pub const ALL: [&Scenario; 2] = [&simultaneous_edits::SCENARIO, &outdated_versions::SCENARIO];
+pub const ALL: [&Scenario; 3] =
+    [&simultaneous_edits::SCENARIO, &duplicate_creation::SCENARIO, &outdated_versions::SCENARIO];
 
 /// One kind of conflict, as a story.
 pub struct Scenario {
