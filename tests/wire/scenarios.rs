@@ -45,6 +45,11 @@ fn outdated_versions() {
 }
 
 #[test]
+fn names_in_use() {
+    play("names-in-use");
+}
+
+#[test]
 fn the_list_and_a_mistake_tell_every_name() {
     let (list, mistake) = (demo("list"), demo("nothing-like-it"));
     assert!(list.status.success());

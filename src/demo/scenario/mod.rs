@@ -7,6 +7,7 @@
 
 mod account;
 mod duplicate_creation;
+mod names_in_use;
 mod outdated_versions;
 mod simultaneous_edits;
 mod stage;
@@ -26,8 +27,12 @@ use super::legacy_api::Documents;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Every scenario, in the order in which `all` plays them.
-pub const ALL: [&Scenario; 3] =
-    [&simultaneous_edits::SCENARIO, &duplicate_creation::SCENARIO, &outdated_versions::SCENARIO];
+pub const ALL: [&Scenario; 4] = [
+    &simultaneous_edits::SCENARIO,
+    &duplicate_creation::SCENARIO,
+    &outdated_versions::SCENARIO,
+    &names_in_use::SCENARIO,
+];
 
 /// One kind of conflict, as a story.
 pub struct Scenario {
