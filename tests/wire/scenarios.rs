@@ -50,6 +50,11 @@ fn names_in_use() {
 }
 
 #[test]
+fn unique_values() {
+    play("unique-values");
+}
+
+#[test]
 fn the_list_and_a_mistake_tell_every_name() {
     let (list, mistake) = (demo("list"), demo("nothing-like-it"));
     assert!(list.status.success());
