@@ -55,6 +55,11 @@ fn unique_values() {
 }
 
 #[test]
+fn state_moves() {
+    play("state-moves");
+}
+
+#[test]
 fn the_list_and_a_mistake_tell_every_name() {
     let (list, mistake) = (demo("list"), demo("nothing-like-it"));
     assert!(list.status.success());

@@ -11,6 +11,7 @@ mod names_in_use;
 mod outdated_versions;
 mod simultaneous_edits;
 mod stage;
+mod state_moves;
 mod unique_values;
 
 use std::future::Future;
@@ -28,12 +29,13 @@ use super::legacy_api::Documents;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Every scenario, in the order in which `all` plays them.
-pub const ALL: [&Scenario; 5] = [
+pub const ALL: [&Scenario; 6] = [
     &simultaneous_edits::SCENARIO,
     &duplicate_creation::SCENARIO,
     &outdated_versions::SCENARIO,
     &names_in_use::SCENARIO,
     &unique_values::SCENARIO,
+    &state_moves::SCENARIO,
 ];
 
 /// One kind of conflict, as a story.
