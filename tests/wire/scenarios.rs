@@ -60,6 +60,11 @@ fn state_moves() {
 }
 
 #[test]
+fn out_of_step_devices() {
+    play("out-of-step-devices");
+}
+
+#[test]
 fn the_list_and_a_mistake_tell_every_name() {
     let (list, mistake) = (demo("list"), demo("nothing-like-it"));
     assert!(list.status.success());

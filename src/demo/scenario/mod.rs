@@ -8,6 +8,7 @@
 mod account;
 mod duplicate_creation;
 mod names_in_use;
+mod out_of_step_devices;
 mod outdated_versions;
 mod simultaneous_edits;
 mod stage;
@@ -29,13 +30,14 @@ use super::legacy_api::Documents;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Every scenario, in the order in which `all` plays them.
-pub const ALL: [&Scenario; 6] = [
+pub const ALL: [&Scenario; 7] = [
     &simultaneous_edits::SCENARIO,
     &duplicate_creation::SCENARIO,
     &outdated_versions::SCENARIO,
     &names_in_use::SCENARIO,
     &unique_values::SCENARIO,
     &state_moves::SCENARIO,
+    &out_of_step_devices::SCENARIO,
 ];
 
 /// One kind of conflict, as a story.
