@@ -75,7 +75,7 @@ fn left(documents: &Documents) -> Left {
     let text = |name: &str| left.get(name).and_then(Value::as_str);
     match (text("state"), text("parcel"), text("refund")) {
         (Some("shipped"), Some("sent"), None) => Left::Sound("the lamp is sent, and paid for"),
-        (_, Some("sent"), Some("paid")) => Left::Harmed("the lamp is sent, and the money is paid back"),
+        (_, Some("sent"), Some("paid")) => Left::Harmed("the lamp is sent, and paid back"),
         (_, _, _) => Left::Harmed("the order is not what anybody meant"),
     }
 }
