@@ -65,6 +65,22 @@ fn out_of_step_devices() {
 }
 
 #[test]
+fn all_of_them_together_give_the_table_in_the_readme() {
+    const README: &str = include_str!("../../README.md");
+    let (_, shown) = README.split_once("<!-- scenarios -->\n").expect("the README shows the table");
+    let (shown, _) = shown.split_once("<!-- end of scenarios -->").expect("the table ends");
+    let shown: Vec<_> = shown.lines().map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
+    let output = demo("all");
+    let told = text(&output.stdout);
+    assert!(output.status.success(), "{told}\n{}", text(&output.stderr));
+    let table: Vec<_> = told.lines().skip_while(|line| !line.starts_with("  scenario ")).collect();
+    assert_eq!(shown, table, "{told}");
+    for scenario in scenario::ALL {
+        assert!(told.contains(&format!("\n== {}\n", scenario.name)), "{told}");
+    }
+}
+
+#[test]
 fn the_list_and_a_mistake_tell_every_name() {
     let (list, mistake) = (demo("list"), demo("nothing-like-it"));
     assert!(list.status.success());
