@@ -13,7 +13,7 @@ use super::start::failed;
 use crate::config;
 use crate::config::problem::Colour;
 use crate::demo::legacy_api::{self, Documents};
-use crate::demo::scenario::{self, Account, Left, Performance, Scenario, ScenarioError};
+use crate::demo::scenario::{self, Account, Performance, Scenario, ScenarioError};
 use crate::server::Bound;
 use crate::server::life::StopOn;
 
@@ -47,10 +47,10 @@ pub(super) async fn show(name: &str) -> ExitCode {
             Err(why) => wrong.push(why),
         }
     }
-    if print(&format!("\n{}", scenario::table(&accounts))) == ExitCode::FAILURE || !wrong.is_empty() {
-        return failed(&wrong.join("\nifmatch: "));
+    if !accounts.is_empty() {
+        wrong.extend(tell(&format!("\n{}", scenario::table(&accounts))).err());
     }
-    ExitCode::SUCCESS
+    if wrong.is_empty() { ExitCode::SUCCESS } else { failed(&wrong.join("\nifmatch: ")) }
 }
 
 fn list() -> String {
@@ -65,11 +65,7 @@ async fn play(scenario: &'static Scenario) -> Result<Account, String> {
     let (api, documents) = start_api().await?;
     tell("\nstraight to the API:\n\n")?;
     let direct = told(scenario.perform(api, api, documents).await)?;
-    let unheard = match direct.left {
-        Left::Harmed(_) => ", and nobody was told",
-        Left::Sound(_) => "",
-    };
-    tell(&format!("\n=> {}{unheard}.\n", direct.left))?;
+    tell(&format!("\n=> {}\n", direct.left.without_a_guard()))?;
 
     // An API of its own, so that neither run can depend on the other.
     let (api, documents) = start_api().await?;
@@ -81,12 +77,9 @@ async fn play(scenario: &'static Scenario) -> Result<Account, String> {
     tell(&format!("\nthrough ifmatch, configured with\n\n{indented}\n"))?;
     let guard = start_guard(scenario.name, &config)?;
     let guarded = told(scenario.perform(guard, api, documents).await)?;
-    let remedy = match guarded.left {
-        Left::Sound(_) => format!(": {}", scenario.remedy),
-        Left::Harmed(_) => String::new(),
-    };
-    tell(&format!("\n=> {}\n", wrapped(&format!("{}{remedy}.", guarded.left))))?;
-    Ok(Account { scenario, direct, guarded })
+    let account = Account { scenario, direct, guarded };
+    tell(&format!("\n=> {}\n", wrapped(&account.conclusion())))?;
+    Ok(account)
 }
 
 fn told(performance: Result<Performance, ScenarioError>) -> Result<Performance, String> {

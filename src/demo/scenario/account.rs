@@ -22,11 +22,13 @@ impl Left {
             Left::Sound(words) | Left::Harmed(words) => words,
         }
     }
-}
 
-impl fmt::Display for Left {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.words())
+    /// A sentence for what is left of a run without a guard, where every answer was a good one.
+    pub fn without_a_guard(&self) -> String {
+        match self {
+            Left::Sound(words) => format!("{words}."),
+            Left::Harmed(words) => format!("{words}, and nobody was told."),
+        }
     }
 }
 
@@ -141,6 +143,14 @@ impl Account {
             return Ok(());
         }
         Err(ScenarioError::RefusedOtherwise { scenario, met: kinds(&met), expected: kinds(&expected) })
+    }
+
+    /// A sentence for what the guard has made of it.
+    pub fn conclusion(&self) -> String {
+        match self.verdict() {
+            Ok(()) => format!("{}: {}.", self.guarded.left.words(), self.scenario.remedy),
+            Err(error) => format!("{error}."),
+        }
     }
 }
 
