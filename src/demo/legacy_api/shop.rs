@@ -7,6 +7,7 @@
 //! | `/orders/{id}` | 200, 404 | 405 | 405 |
 //! | `/orders/{id}/ship`, `/orders/{id}/cancel` | 405 | 405 | 200 from any state: `"parcel": "sent"`, `"refund": "paid"` |
 //! | `/customers`, `/customers?email=` | every customer, or those with this e-mail in any case | 405 | 201, or 409 where the e-mail is found |
+//! | `/products/{id}` | 200, 404 | 200, 404: `"version"` counts on, whatever was sent | 405 |
 //! | `/files/{name}` | 200, 404 | 201, 200 when replaced | 405 |
 //!
 //! HEAD goes with GET.
@@ -20,7 +21,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use super::hold::Point;
-use super::{Answer, Documents, body, error, fields, json_answer, with_field};
+use super::{Answer, Documents, body, error, fields, json_answer, numbered, with_field};
 
 /// What a path names.
 #[derive(Clone, Copy)]
@@ -29,6 +30,7 @@ pub(super) enum Place<'a> {
     Order,
     Move { order: &'a str, to: Move },
     Customers,
+    Product(&'a str),
     File,
 }
 
@@ -47,6 +49,7 @@ pub(super) fn place(path: &str) -> Option<Place<'_>> {
         ["", "orders", order, "ship"] => Some(Place::Move { order, to: Move::Ship }),
         ["", "orders", order, "cancel"] => Some(Place::Move { order, to: Move::Cancel }),
         ["", "customers"] => Some(Place::Customers),
+        ["", "products", id] if !id.is_empty() => Some(Place::Product(id)),
         ["", "files", name] if !name.is_empty() => Some(Place::File),
         _ => None,
     }
@@ -59,7 +62,7 @@ pub(super) async fn answer(request: Request<Incoming>, place: Place<'_>, documen
         (&Method::GET | &Method::HEAD, Place::Orders) => {
             json_answer(StatusCode::OK, &Value::Array(documents.below("/orders/")))
         }
-        (&Method::GET | &Method::HEAD, Place::Order) => found(documents.document(&path)),
+        (&Method::GET | &Method::HEAD, Place::Order | Place::Product(_)) => found(documents.document(&path)),
         (&Method::GET | &Method::HEAD, Place::Customers) => {
             let email = request.uri().query().and_then(email_asked_for);
             json_answer(StatusCode::OK, &Value::Array(customers(documents, email.as_deref())))
@@ -79,6 +82,10 @@ pub(super) async fn answer(request: Request<Incoming>, place: Place<'_>, documen
             Ok(fields) => sign_up(documents, &fields).await,
             Err(wrong) => wrong,
         },
+        (&Method::PUT, Place::Product(id)) => match fields(request).await {
+            Ok(fields) => put_product(documents, &path, id, fields),
+            Err(wrong) => wrong,
+        },
         (&Method::PUT, Place::File) => match body(request).await {
             Ok(bytes) => put_file(documents, &path, &bytes),
             Err(wrong) => wrong,
@@ -88,7 +95,7 @@ pub(super) async fn answer(request: Request<Incoming>, place: Place<'_>, documen
                 Place::Orders | Place::Customers => "GET, HEAD, POST",
                 Place::Order => "GET, HEAD",
                 Place::Move { .. } => "POST",
-                Place::File => "GET, HEAD, PUT",
+                Place::Product(_) | Place::File => "GET, HEAD, PUT",
             };
             let refused = error(StatusCode::METHOD_NOT_ALLOWED, "this method has no meaning here");
             with_field(refused, ALLOW, allowed)
@@ -154,6 +161,16 @@ fn customers(documents: &Documents, email: Option<&str>) -> Vec<Value> {
 fn email_asked_for(query: &str) -> Option<String> {
     let value = query.split('&').find_map(|part| part.strip_prefix("email="))?;
     Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
+}
+
+/// Counts the versions of a product, and compares them with nothing.
+fn put_product(documents: &Documents, path: &str, id: &str, mut fields: Map<String, Value>) -> Answer {
+    let Some(old) = documents.document(path) else { return found(None) };
+    let version = old.get("version").and_then(Value::as_u64).unwrap_or_default();
+    fields.insert("version".to_owned(), Value::from(version.saturating_add(1)));
+    let new = numbered(id, &fields);
+    documents.store(path, Some(new.clone()));
+    json_answer(StatusCode::OK, &new)
 }
 
 fn put_file(documents: &Documents, path: &str, bytes: &Bytes) -> Answer {

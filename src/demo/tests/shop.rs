@@ -79,3 +79,15 @@ async fn a_file_is_replaced_without_a_question() {
     assert_eq!(client.call("GET", "/files/a.txt", "").await.body, "two");
     assert_eq!(documents.document("/files/a.txt"), Some(json!("two")));
 }
+
+#[tokio::test]
+async fn a_product_counts_its_versions_and_compares_them_with_nothing() {
+    let (address, documents) = start_legacy_api().await;
+    let mut client = Caller::new(address);
+    assert_eq!(client.json("PUT", "/products/1", r#"{"version": 1}"#).await.0, 404);
+    documents.begin_with("/products/1", json!({"id": "1", "version": 4}));
+    let put = client.json("PUT", "/products/1", r#"{"name": "a", "version": 1}"#).await;
+    assert_eq!(put, (200, json!({"id": "1", "name": "a", "version": 5})));
+    assert_eq!(client.json("GET", "/products/1", "").await.1, put.1);
+    assert_eq!(client.call("POST", "/products/1", "{}").await.headers[ALLOW], "GET, HEAD, PUT");
+}
