@@ -7,8 +7,8 @@
 //! | `/notes/{id}` | 200, 404 until it is written | 201, 200 when replaced | 204 | 405 |
 //! | `/notes` | 405 | 405 | 405 | 201 and Location |
 //!
-//! HEAD goes with GET. A deleted document is 404 until the next PUT, which answers 201. The paths of its
-//! [`shop`] are told there.
+//! HEAD goes with GET. A deleted document is 404 until the next PUT, which answers 201. The module `shop` has
+//! a table of its own.
 
 pub(super) mod hold;
 mod shop;
