@@ -1,6 +1,5 @@
 //! What a scenario shows: both performances side by side, and whether they prove anything.
 
-use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
 use serde_json::Value;
@@ -37,8 +36,8 @@ impl Left {
 pub struct Performance {
     /// Every request and answer, a line each.
     pub told: String,
-    /// The kinds of refusals that the clients met.
-    pub refused: BTreeSet<String>,
+    /// The kinds of the refusals that the clients were told of, one after the other.
+    pub refused: Vec<String>,
     /// What the API stores in the end: paths, and what is there.
     pub stored: Vec<(String, Value)>,
     /// Whether that is as everybody meant it.
@@ -95,9 +94,9 @@ pub enum ScenarioError {
     RefusedOtherwise {
         /// Which.
         scenario: &'static str,
-        /// The kinds of refusals that the clients met.
+        /// What the clients were refused as.
         met: String,
-        /// Those that they should have met.
+        /// What they should have been refused as.
         expected: String,
     },
 }
@@ -136,13 +135,15 @@ impl Account {
         if let Left::Harmed(left) = self.guarded.left {
             return Err(ScenarioError::GuardLetItHappen { scenario, left });
         }
-        let met: Vec<_> = self.guarded.refused.iter().map(String::as_str).collect();
-        let mut expected = self.scenario.refusals.to_vec();
-        expected.sort_unstable();
+        let (met, expected) = (self.met(), self.scenario.refusals);
         if met == expected {
             return Ok(());
         }
-        Err(ScenarioError::RefusedOtherwise { scenario, met: kinds(&met), expected: kinds(&expected) })
+        Err(ScenarioError::RefusedOtherwise { scenario, met: listed(&met), expected: listed(expected) })
+    }
+
+    fn met(&self) -> Vec<&str> {
+        self.guarded.refused.iter().map(String::as_str).collect()
     }
 
     /// A sentence for what the guard has made of it.
@@ -158,12 +159,13 @@ impl Account {
 pub fn table(accounts: &[Account]) -> String {
     let head = ["scenario", "directly", "through ifmatch", "refused as"].map(str::to_owned);
     let rows = accounts.iter().map(|account| {
-        let met: Vec<_> = account.guarded.refused.iter().map(String::as_str).collect();
+        let mut met = account.met();
+        met.dedup();
         [
             account.scenario.name.to_owned(),
             account.direct.left.words().to_owned(),
             account.guarded.left.words().to_owned(),
-            kinds(&met),
+            listed(&met),
         ]
     });
     let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
@@ -179,6 +181,6 @@ pub fn table(accounts: &[Account]) -> String {
     lines.collect()
 }
 
-fn kinds(kinds: &[&str]) -> String {
+fn listed(kinds: &[&str]) -> String {
     if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(", ") }
 }

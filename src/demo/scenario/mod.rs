@@ -50,7 +50,7 @@ pub struct Scenario {
     pub story: &'static str,
     /// The routes that guard against it, as they stand in a configuration file; their upstream is `shop`.
     pub routes: &'static str,
-    /// The kinds of refusals that the guard answers with, all of them and no others.
+    /// The kinds of the refusals that the guard answers with, in their order: these and no others.
     pub refusals: &'static [&'static str],
     /// How it comes to a good end behind the guard.
     pub remedy: &'static str,

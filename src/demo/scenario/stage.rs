@@ -1,7 +1,6 @@
 //! Where a scenario is played: clients send their requests, and every request and answer is told in one
 //! line.
 
-use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,7 +36,7 @@ pub(super) struct Stage {
     api: SocketAddr,
     documents: Arc<Documents>,
     told: String,
-    refused: BTreeSet<String>,
+    refused: Vec<String>,
 }
 
 /// Somebody with one connection.
@@ -141,11 +140,11 @@ impl Client {
 impl Stage {
     /// An empty stage.
     pub(super) fn new(target: SocketAddr, api: SocketAddr, documents: Arc<Documents>) -> Self {
-        Stage { target, api, documents, told: String::new(), refused: BTreeSet::new() }
+        Stage { target, api, documents, told: String::new(), refused: Vec::new() }
     }
 
-    /// What was told, a line each, and the kinds of refusals that were met.
-    pub(super) fn into_account(self) -> (String, BTreeSet<String>) {
+    /// What was told, a line each, and the kinds of the refusals among it.
+    pub(super) fn into_account(self) -> (String, Vec<String>) {
         (self.told, self.refused)
     }
 

@@ -48,7 +48,7 @@ path = "/orders/{id}"
 upstream = "shop"
 resource = "order:{id}"
 "#,
-    refusals: &["transition-not-allowed", "write-in-flight"],
+    refusals: &["write-in-flight", "transition-not-allowed"],
     remedy: "Ann was refused, while the order was being shipped and again when it was",
     begin: |documents| documents.begin_with(ORDER, json!({"id": "7", "item": "lamp", "state": "paid"})),
     play: |stage| Box::pin(play(stage)),

@@ -27,7 +27,7 @@ methods = ["POST"]
 lookup = "/customers?email={value}"       # how the API is asked for it, and
 taken = { status = 200, field = "/0" }    # what it says where there is such a customer
 "#,
-    refusals: &["duplicate-value"],
+    refusals: &["duplicate-value", "duplicate-value"],
     remedy: "the laptop was refused, while the phone's sign-up was under way and again when it was stored",
     begin: |_| {},
     play: |stage| Box::pin(play(stage)),

@@ -17,7 +17,7 @@ async fn without_a_guard_every_scenario_does_harm_and_nobody_is_refused() {
         let name = scenario.name;
         let Left::Harmed(harm) = performance.left else { panic!("{name}: {}", performance.lines()) };
         assert!(!harm.contains("not what anybody meant"), "{name}: {harm}: {}", performance.lines());
-        assert_eq!(performance.refused, BTreeSet::new(), "{name}");
+        assert!(performance.refused.is_empty(), "{name}: {:?}", performance.refused);
         // Every answer was a good one: nobody was told.
         let answers = performance.told.lines().filter_map(|line| line.rsplit_once("-> "));
         let bad: Vec<_> = answers.filter(|(_, answer)| !answer.starts_with(['2', '('])).collect();
