@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod explain;
+mod scenario;
 pub mod schema;
 mod start;
 
@@ -85,8 +86,11 @@ pub struct Demo {
     /// How often the clients together add one to the counter.
     #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub increments: u32,
+    /// In place of the storm, play a conflict as a story, without the guard and with it.
+    #[arg(long, value_name = "NAME", value_parser = scenario::names(), conflicts_with_all = ["once", "clients", "increments"])]
+    pub scenario: Option<String>,
     /// Serve the legacy API alone, at this address.
-    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["once", "clients", "increments"])]
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["once", "clients", "increments", "scenario"])]
     pub legacy_api: Option<SocketAddr>,
 }
 

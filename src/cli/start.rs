@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Demo, Run, refuse};
+use super::{Demo, Run, refuse, scenario};
 use crate::config;
 use crate::config::checked::Config;
 use crate::demo::{self, DemoOptions, legacy_api};
@@ -40,9 +40,10 @@ pub(super) fn demo(demo: &Demo) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    match demo.legacy_api {
-        Some(address) => runtime.block_on(serve_legacy_api(address)),
-        None => runtime.block_on(show(demo)),
+    match (demo.legacy_api, &demo.scenario) {
+        (Some(address), _) => runtime.block_on(serve_legacy_api(address)),
+        (None, Some(name)) => runtime.block_on(scenario::show(name)),
+        (None, None) => runtime.block_on(show(demo)),
     }
 }
 
@@ -119,7 +120,7 @@ fn log_to_stderr(default: &str) {
     drop(subscriber.try_init());
 }
 
-fn failed(reason: &dyn std::fmt::Display) -> ExitCode {
+pub(super) fn failed(reason: &dyn std::fmt::Display) -> ExitCode {
     eprintln!("ifmatch: {reason}");
     ExitCode::FAILURE
 }

@@ -160,7 +160,7 @@ fn member(body: &[u8], name: &str) -> Option<Value> {
 
 /// The last segment of a problem's `type`; without one the member `error`, as legacy clients read it;
 /// without that the status. Never empty.
-fn problem_kind(answer: &Answer) -> String {
+pub(super) fn problem_kind(answer: &Answer) -> String {
     let text = |name| member(&answer.body, name).and_then(|value| value.as_str().map(str::to_owned));
     let from_type = text("type")
         .and_then(|uri| uri.trim_end_matches('/').rsplit(['/', '#', ':']).next().map(str::to_owned))

@@ -7,7 +7,11 @@
 //! | `/notes/{id}` | 200, 404 until it is written | 201, 200 when replaced | 204 | 405 |
 //! | `/notes` | 405 | 405 | 405 | 201 and Location |
 //!
-//! HEAD goes with GET. A deleted document is 404 until the next PUT, which answers 201.
+//! HEAD goes with GET. A deleted document is 404 until the next PUT, which answers 201. The module `shop` has
+//! a table of its own.
+
+pub(super) mod hold;
+mod shop;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -29,6 +33,8 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use hold::{Held, NextHold, Point};
+
 /// Between reading the stored document and storing the new one, a PUT takes this long: about what a
 /// small database needs. It is the window in which updates get lost.
 const SLOW: Duration = Duration::from_millis(2);
@@ -42,6 +48,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Default)]
 pub struct Documents {
     state: Mutex<State>,
+    hold: NextHold,
 }
 
 #[derive(Default)]
@@ -49,7 +56,8 @@ struct State {
     /// By path. `None` was deleted, which a counter that was never written is not.
     stored: HashMap<String, Option<Value>>,
     writes_applied: u64,
-    last_note: u64,
+    /// The last number that was given to a document of any collection.
+    last_id: u64,
 }
 
 impl Documents {
@@ -77,20 +85,45 @@ impl Documents {
         state.writes_applied += 1;
     }
 
-    /// Stores a note under a number that is free, and returns its path.
-    fn add_note(&self, fields: &Map<String, Value>) -> (String, Value) {
+    /// Stores a document under a number of its collection that is free, and returns its path.
+    fn add(&self, collection: &str, fields: &Map<String, Value>) -> (String, Value) {
         let mut state = self.state.lock();
         loop {
-            state.last_note += 1;
-            let id = state.last_note.to_string();
-            let path = format!("/notes/{id}");
+            state.last_id += 1;
+            let id = state.last_id.to_string();
+            let path = format!("{collection}/{id}");
             if !state.stored.contains_key(&path) {
-                let note = note(&id, fields);
-                state.stored.insert(path.clone(), Some(note.clone()));
+                let document = numbered(&id, fields);
+                state.stored.insert(path.clone(), Some(document.clone()));
                 state.writes_applied += 1;
-                return (path, note);
+                return (path, document);
             }
         }
+    }
+
+    /// The documents whose paths begin so, in the order of their paths.
+    pub(super) fn below(&self, prefix: &str) -> Vec<Value> {
+        let all = self.all().into_iter();
+        all.filter(|(path, _)| path.starts_with(prefix)).map(|(_, document)| document).collect()
+    }
+
+    /// Every document with its path, in the order of the paths.
+    pub(super) fn all(&self) -> Vec<(String, Value)> {
+        let state = self.state.lock();
+        let there = state.stored.iter().filter_map(|(path, stored)| Some((path.clone(), stored.clone()?)));
+        let mut all: Vec<_> = there.collect();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        all
+    }
+
+    /// What is there before anybody has written: no write.
+    pub(super) fn begin_with(&self, path: &str, document: Value) {
+        self.state.lock().stored.insert(path.to_owned(), Some(document));
+    }
+
+    /// Holds the next write that passes this point of its work.
+    pub(super) fn hold_next(&self, at: Point) -> Held {
+        self.hold.at(at)
     }
 }
 
@@ -169,6 +202,9 @@ type Answer = Response<Full<Bytes>>;
 
 async fn answer(request: Request<Incoming>, documents: &Documents) -> Answer {
     let path = request.uri().path().to_owned();
+    if let Some(place) = shop::place(&path) {
+        return shop::answer(request, place, documents).await;
+    }
     let Some(place) = place(&path) else { return error(StatusCode::NOT_FOUND, "there is nothing here") };
     match (request.method(), place) {
         (&Method::GET | &Method::HEAD, Place::Counter(_) | Place::Note(_)) => match documents.document(&path)
@@ -189,7 +225,7 @@ async fn answer(request: Request<Incoming>, documents: &Documents) -> Answer {
         },
         (&Method::POST, Place::Notes) => match fields(request).await {
             Ok(fields) => {
-                let (path, note) = documents.add_note(&fields);
+                let (path, note) = documents.add("/notes", &fields);
                 with_field(json_answer(StatusCode::CREATED, &note), LOCATION, &path)
             }
             Err(wrong) => wrong,
@@ -212,7 +248,7 @@ async fn replace(documents: &Documents, path: &str, place: Place<'_>, fields: &M
             Some(value) => json!({"id": id, "value": value}),
             None => return error(StatusCode::BAD_REQUEST, "a counter needs a whole number in \"value\""),
         },
-        Place::Note(id) => note(id, fields),
+        Place::Note(id) => numbered(id, fields),
         Place::Notes => return error(StatusCode::NOT_FOUND, "there is no such document"),
     };
     let old = documents.document(path);
@@ -221,18 +257,22 @@ async fn replace(documents: &Documents, path: &str, place: Place<'_>, fields: &M
     json_answer(if old.is_some() { StatusCode::OK } else { StatusCode::CREATED }, &new)
 }
 
-fn note(id: &str, fields: &Map<String, Value>) -> Value {
-    let mut note = Map::from_iter([("id".to_owned(), Value::from(id))]);
+/// What was sent, under its number.
+fn numbered(id: &str, fields: &Map<String, Value>) -> Value {
+    let mut document = Map::from_iter([("id".to_owned(), Value::from(id))]);
     let others = fields.iter().filter(|(name, _)| *name != "id");
-    note.extend(others.map(|(name, value)| (name.clone(), value.clone())));
-    Value::Object(note)
+    document.extend(others.map(|(name, value)| (name.clone(), value.clone())));
+    Value::Object(document)
+}
+
+async fn body(request: Request<Incoming>) -> Result<Bytes, Answer> {
+    let body = Limited::new(request.into_body(), LARGEST_BODY).collect().await;
+    let whole = body.map_err(|_| error(StatusCode::BAD_REQUEST, "the body broke off or is over 64 KiB"))?;
+    Ok(whole.to_bytes())
 }
 
 async fn fields(request: Request<Incoming>) -> Result<Map<String, Value>, Answer> {
-    let body = Limited::new(request.into_body(), LARGEST_BODY).collect().await;
-    let body =
-        body.map_err(|_| error(StatusCode::BAD_REQUEST, "the body broke off or is over 64 KiB"))?.to_bytes();
-    serde_json::from_slice(&body)
+    serde_json::from_slice(&body(request).await?)
         .map_err(|_| error(StatusCode::BAD_REQUEST, "the body has to be a JSON object"))
 }
 

@@ -1,5 +1,5 @@
 //! The demonstration: a small legacy API, and a storm of honest clients against it, once directly and
-//! once through the guard.
+//! once through the guard; or a [`scenario`] for each kind of conflict, played in the same two ways.
 //!
 //! Nothing here is used by the proxy itself, and the clients know nothing of it but its answers.
 
@@ -9,6 +9,7 @@ mod connection;
 mod honest_client;
 pub mod legacy_api;
 mod progress;
+pub mod scenario;
 pub mod storm;
 
 #[cfg(test)]

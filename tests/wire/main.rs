@@ -41,6 +41,7 @@ mod refusals;
 mod renaming;
 mod restart;
 mod reuse;
+mod scenarios;
 mod smoke;
 mod storm;
 mod targets;

@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use super::start_legacy_api;
 use crate::demo::connection::{Answer, Connection};
 
-struct Caller(Connection);
+pub(super) struct Caller(Connection);
 
 impl Caller {
-    fn new(target: SocketAddr) -> Self {
+    pub(super) fn new(target: SocketAddr) -> Self {
         Caller(Connection::new(target, HeaderValue::from_static("legacy.example")))
     }
 
-    async fn call(&mut self, method: &str, path: &str, body: &str) -> Answer {
+    pub(super) async fn call(&mut self, method: &str, path: &str, body: &str) -> Answer {
         // A stale precondition that the API has to ignore, as one does that never heard of them.
         let request = Request::builder().method(method).uri(path).header(IF_MATCH, "\"stale\"");
         self.0
@@ -27,7 +27,7 @@ impl Caller {
             .unwrap()
     }
 
-    async fn json(&mut self, method: &str, path: &str, body: &str) -> (u16, Value) {
+    pub(super) async fn json(&mut self, method: &str, path: &str, body: &str) -> (u16, Value) {
         let answer = self.call(method, path, body).await;
         (answer.status.as_u16(), serde_json::from_slice(&answer.body).unwrap())
     }

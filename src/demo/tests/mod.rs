@@ -1,6 +1,8 @@
 //! The demonstration is honest: the API loses updates as it says, and an account is true.
 
 mod legacy_api;
+mod scenario;
+mod shop;
 mod show;
 mod storm;
 mod toy_guard;
