@@ -115,7 +115,14 @@ pub async fn admit(
         // Or two moves of one state could slip in beside each other.
         claim.hold = HoldMode::Exclusive;
     }
-    let refused_by = |reason| rules.met(ask.policy(), &reason).unwrap_or_else(|| refusal_of(reason));
+    let refused_by = |reason| match reason {
+        NotBegun::Stale(_) if claim.by_view => say::stale_view(),
+        reason @ (NotBegun::Stale(_)
+        | NotBegun::Occupied { .. }
+        | NotBegun::Starting(_)
+        | NotBegun::NoRoom
+        | NotBegun::Closed) => rules.met(ask.policy(), &reason).unwrap_or_else(|| refusal_of(reason)),
+    };
     let write = BeginWrite {
         target: Place { key: named.key, mode: claim.hold },
         whole: changes::whole_place(ask, claim.hold),
@@ -123,14 +130,6 @@ pub async fn admit(
         condition: claim.condition.clone(),
         read_lag: ask.route.route.upstream.read_lag,
         observe,
-    };
-    let refusal_of = |reason| match reason {
-        NotBegun::Stale(_) if claim.by_view => say::stale_view(),
-        reason @ (NotBegun::Stale(_)
-        | NotBegun::Occupied { .. }
-        | NotBegun::Starting(_)
-        | NotBegun::NoRoom
-        | NotBegun::Closed) => refusal_of(reason),
     };
     let entered = Instant::now();
     let begun = begin(ask, &write, claim.patience).await;

@@ -49,6 +49,19 @@ nothing_is_changed_by! {
     views: "unconditional = \"infer\"\nprincipal = { header = \"Authorization\" }";
     views_of_tabs: "unconditional = \"infer\"\nprincipal = { cookie = \"session\" }\nview_per = { header = \"X-Tab\" }\nwhen_unknown = \"overlap\"";
     views_in_cookies: "unconditional = \"infer\"\nview_in = \"cookie\"";
+    content_tags: "validator = \"content\"\nignore = [\"/served_at\"]";
+    origin_tags: "validator = \"origin\"";
+    version_fields: "validator = \"origin\"\nversion_field = \"/version\"";
+    enforced_by_the_origin: "validator = \"origin\"\norigin_enforces = true\nprecondition_from = { query = \"rev\" }";
+    preconditions_from_bodies: "precondition_from = { body = \"/_rev\" }";
+    preconditions_from_fields: "precondition_from = { header = \"X-Version\" }";
+    creating_once: "create = \"only\"";
+    unique_values: "[[routes.unique]]\nfield = \"/email\"\nmethods = [\"POST\", \"PUT\"]\nnormalise = [\"trim\", \"case\", \"nfc\"]";
+    moves: "[routes.transitions]\nfield = \"/state\"\nto = { body = \"/state\" }\n[routes.transitions.allowed]\nnew = [\"paid\"]";
+    translations: "[[routes.translate]]\nstatus = [200, 204, 500]\npattern = \".\"";
+    idempotency_keys: "principal = { header = \"Authorization\" }\n[routes.idempotency]\nrequired = true\nmethods = [\"POST\", \"PUT\"]";
+    writes_already_applied: "principal = { header = \"Authorization\" }\nalready_applied = \"answer\"";
+    pages_of_other_origins: "cors = true";
 }
 
 /// The route with the rule is the last table. Fields that are configured for the server, whatever its routes
