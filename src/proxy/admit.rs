@@ -72,7 +72,7 @@ pub async fn admit(
     effect: Effect,
     parts: &Parts,
     content: Option<&Content<'_>>,
-) -> Result<(Named, Admitted), Refusal> {
+) -> Result<(Named, Box<Admitted>), Refusal> {
     let observe = ask.policy().mode == Mode::Observe;
     // R14: counted before its resources get their slots, so that a change of names waits for it, or is seen.
     let under_way = ask.gateway.ledger.names().begin(&ask.policy().upstream);
@@ -159,7 +159,9 @@ pub async fn admit(
         Err(_) if observe => Err(Unjudged::new(ask, under_way)),
         Err(reason) => return Err(refused_by(reason)),
     };
-    Ok((named, Admitted { permit, claim, translated, rules, view, waited, twice: Twice::default() }))
+    let twice = Twice::default();
+    // In a box: it is handed on from stage to stage, and would be copied each time.
+    Ok((named, Box::new(Admitted { permit, claim, translated, rules, view, waited, twice })))
 }
 
 /// What a write claims, and the tag in it that came from another place than `If-Match`.

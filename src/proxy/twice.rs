@@ -81,7 +81,7 @@ pub enum Again {
 /// What an admitted write leaves behind for when it is sent again.
 #[derive(Default)]
 pub struct Twice {
-    turn: Option<Turn>,
+    turn: Option<Box<Turn>>,
     /// What the write is recognised by.
     pub digest: Option<WriteDigest>,
 }
@@ -144,7 +144,7 @@ impl SentTwice {
 pub fn needs_content(ask: &Ask, fields: &HeaderMap) -> bool {
     let has_key = || {
         let of_method = |policy: &IdempotencyPolicy| policy.methods.contains(&ask.method);
-        fields.contains_key(IDEMPOTENCY_KEY) && ask.policy().idempotency.as_ref().is_some_and(of_method)
+        ask.policy().idempotency.as_ref().is_some_and(of_method) && fields.contains_key(IDEMPOTENCY_KEY)
     };
     has_key() || principal_of_write(ask, fields).is_some()
 }
@@ -172,9 +172,9 @@ pub fn take_key(ask: &Ask, id: &ResourceId, parts: &Parts, content: Option<&[u8]
     };
     let refusal = match found {
         Found::First(ticket) => {
-            let turn =
-                Turn { sent: sent.clone(), ticket: Some(ticket), policy: policy.clone(), forwarded: false };
-            return Ok(Twice { turn: Some(turn), digest });
+            let (sent, policy) = (sent.clone(), policy.clone());
+            let turn = Turn { sent, ticket: Some(ticket), policy, forwarded: false };
+            return Ok(Twice { turn: Some(Box::new(turn)), digest });
         }
         Found::Full => {
             let full = say::too_many_keys();

@@ -67,7 +67,7 @@ pub async fn forward(
     effect: Effect,
     parts: Box<Parts>,
     body: OutgoingBody,
-    admitted: Admitted,
+    admitted: Box<Admitted>,
     forwarding: InFlight,
 ) -> Answered {
     let statuses = ask.policy().statuses;
@@ -98,9 +98,9 @@ async fn carry(
     effect: Effect,
     parts: Box<Parts>,
     mut body: OutgoingBody,
-    admitted: Admitted,
+    admitted: Box<Admitted>,
 ) -> Carried {
-    let Admitted { permit, claim, translated, rules, view, mut twice, .. } = admitted;
+    let Admitted { permit, claim, translated, rules, view, mut twice, .. } = *admitted;
     if let Err(refusal) = under_permit::check(&ask, &named, &parts, effect, &claim, &rules).await {
         give_up(permit).await;
         let outcome = if refusal.kind.is_conflict() { "refused" } else { "unreachable" };
@@ -235,7 +235,10 @@ async fn settle_answered(
         return Carried { answered, outcome: Some(ended) };
     }
     let tag_of = |version| tag_of(ask, named, parts, answer.headers(), version);
-    let shown = write_shows(&ask.method, status, settled, describes_content).map(tag_of);
+    let shown = view.and_then(|view| {
+        let version = write_shows(&ask.method, status, settled, describes_content)?;
+        Some((view, tag_of(version)))
+    });
     let described = settled.filter(|_| describes_content);
     if let Some(version) = described.filter(|_| ask.observes()) {
         observe::note_written(ask, named, version, answer.headers());
@@ -248,7 +251,7 @@ async fn settle_answered(
         answer.headers_mut().insert(header::ETAG, value);
         ask.gateway.reads.note(named.key, tag.version);
     }
-    if let Some((view, tag)) = view.zip(shown) {
+    if let Some((view, tag)) = shown {
         view.becomes(ask, tag, &mut answer);
     }
     twice::note_applied(ask, named, sent.digest, settled, &answer);
