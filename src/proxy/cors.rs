@@ -139,14 +139,20 @@ pub async fn pass(ask: Box<Ask>, parts: Box<Parts>, body: Incoming) -> (Response
         extend(answer.headers_mut(), &parts.headers, &asked);
         return (answer, outcome);
     }
-    let knows_the_method = !status.is_server_error() || status == StatusCode::NOT_IMPLEMENTED;
-    match if knows_the_method { terms_of(&ask, &parts, page).await } else { None } {
-        Some(terms) => {
-            answer.into_body().discard();
-            (in_its_place(terms, &parts.headers), "answered")
-        }
-        None => pass::answer(&ask, &parts, None, Ok(answer)),
+    if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
+        return pass::answer(&ask, &parts, None, Ok(answer));
     }
+    let terms = terms_of(&ask, &parts, page).await;
+    if terms.is_none() && !answers_none(status) {
+        return pass::answer(&ask, &parts, None, Ok(answer));
+    }
+    answer.into_body().discard();
+    (in_its_place(terms, &parts.headers), "answered")
+}
+
+/// Whether an API says with this that it answers no preflights.
+fn answers_none(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED)
 }
 
 /// On which terms the API lets the page in, by its answers so far, or by what it says to a GET.
@@ -180,12 +186,15 @@ fn extend(answer: &mut HeaderMap, request: &HeaderMap, asked: &[&str]) {
     }
 }
 
-/// The answer to a preflight of a page that the API lets in, where the API answers none.
-fn in_its_place(terms: Terms, request: &HeaderMap) -> Response<AnswerBody> {
+/// The answer to a preflight where the API gives none. It says which fields a page may send; whether the page is
+/// let in is for the API to say, so without its terms no browser takes this for a yes.
+fn in_its_place(terms: Option<Terms>, request: &HeaderMap) -> Response<AnswerBody> {
     let mut answer = Response::new(AnswerBody::fixed(""));
     *answer.status_mut() = StatusCode::NO_CONTENT;
     let fields = answer.headers_mut();
-    terms.put(fields);
+    if let Some(terms) = terms {
+        terms.put(fields);
+    }
     if let Some(method) = request.get(ACCESS_CONTROL_REQUEST_METHOD) {
         fields.insert(ACCESS_CONTROL_ALLOW_METHODS, method.clone());
     }

@@ -133,11 +133,21 @@ fn where_the_api_answers_no_preflight_one_is_answered_for_pages_that_its_reads_l
 }
 
 #[test]
-fn a_page_that_the_api_does_not_let_in_gets_the_apis_own_answer_to_its_preflight() {
-    for (status, number) in [("405 Method Not Allowed", 405), ("503 Service Unavailable", 503)] {
+fn a_page_that_the_api_does_not_let_in_is_not_let_in_by_its_preflight() {
+    let asked = |status: &str| {
         let (origin, proxy) = items_with("cors = true");
         origin.answer_always("OPTIONS", "/items/1", empty(status, &[("X-From", "origin")]));
-        let answer = proxy.ask(&preflight("PUT", "if-match")).expect(number);
+        proxy.ask(&preflight("PUT", "if-match"))
+    };
+    // The fields are answered for, and nothing is said of the page.
+    for status in ["404 Not Found", "405 Method Not Allowed", "501 Not Implemented"] {
+        let answer = asked(status).expect(204);
+        assert_eq!(list(&answer, "Access-Control-Allow-Headers"), "if-match", "{status}");
+        assert_eq!(list(&answer, "Access-Control-Allow-Methods"), "PUT");
+        assert!(!answer.has("Access-Control-Allow-Origin") && !answer.has("X-From"), "{answer}");
+    }
+    for (status, number) in [("200 OK", 200), ("401 Unauthorized", 401), ("503 Service Unavailable", 503)] {
+        let answer = asked(status).expect(number);
         assert!(answer.has("X-From") && !answer.has("Access-Control-Allow-Headers"), "{answer}");
     }
 }
