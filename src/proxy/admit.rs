@@ -73,14 +73,47 @@ pub async fn admit(
     parts: &Parts,
     content: Option<&Content<'_>>,
 ) -> Result<(Named, Box<Admitted>), Refusal> {
-    let observe = ask.policy().mode == Mode::Observe;
     // R14: counted before its resources get their slots, so that a change of names waits for it, or is seen.
     let under_way = ask.gateway.ledger.names().begin(&ask.policy().upstream);
     // Not even to observe: nobody who goes by the newer names would know of it.
-    if observe && !under_way.is_in_force(&ask.live.names, &ask.policy().upstream) {
+    if ask.observes() && !under_way.is_in_force(&ask.live.names, &ask.policy().upstream) {
         return Err(say::names_changed());
     }
-    let in_force = |id: &ResourceId| match ask.in_force(&under_way, id) {
+    let judged = judge(ask, id, effect, parts, content, &under_way).await?;
+    let entered = Instant::now();
+    let begun = begin(ask, &judged.begin_write(ask), judged.claim.patience).await;
+    let waited = entered.elapsed();
+    if judged.claim.is_override {
+        ask.route.metrics.overrides.inc();
+    }
+    let permit = permit(ask, begun, &judged, under_way, parts, content)?;
+    let Judged { named, claim, translated, rules, view, others: _ } = judged;
+    let twice = Twice::default();
+    // In a box: it is handed on from stage to stage, and would be copied each time.
+    Ok((named, Box::new(Admitted { permit, claim, translated, rules, view, waited, twice })))
+}
+
+/// A write that nothing but the ledger and the origin can speak against any more.
+struct Judged {
+    named: Named,
+    claim: Claim,
+    translated: Option<EntityTag>,
+    rules: Rules,
+    view: Option<View>,
+    others: Vec<Place>,
+}
+
+/// Judges everything that needs neither the ledger's state nor the origin's.
+async fn judge(
+    ask: &Ask,
+    id: ResourceId,
+    effect: Effect,
+    parts: &Parts,
+    content: Option<&Content<'_>>,
+    under_way: &UnderWay,
+) -> Result<Judged, Refusal> {
+    let observe = ask.observes();
+    let in_force = |id: &ResourceId| match ask.in_force(under_way, id) {
         Err(_) if observe => Ok(()),
         judged => judged,
     };
@@ -115,53 +148,69 @@ pub async fn admit(
         // Or two moves of one state could slip in beside each other.
         claim.hold = HoldMode::Exclusive;
     }
-    let refused_by = |reason| match reason {
-        NotBegun::Stale(_) if claim.by_view => say::stale_view(),
-        reason @ (NotBegun::Stale(_)
-        | NotBegun::Occupied { .. }
-        | NotBegun::Starting(_)
-        | NotBegun::NoRoom
-        | NotBegun::Closed) => rules.met(ask.policy(), &reason).unwrap_or_else(|| refusal_of(reason)),
-    };
-    let write = BeginWrite {
-        target: Place { key: named.key, mode: claim.hold },
-        whole: changes::whole_place(ask, claim.hold),
-        others,
-        condition: claim.condition.clone(),
-        read_lag: ask.route.route.upstream.read_lag,
-        observe,
-    };
-    let entered = Instant::now();
-    let begun = begin(ask, &write, claim.patience).await;
-    let waited = entered.elapsed();
-    if claim.is_override {
-        ask.route.metrics.overrides.inc();
+    Ok(Judged { named, claim, translated, rules, view, others })
+}
+
+impl Judged {
+    /// What the ledger is asked.
+    fn begin_write(&self, ask: &Ask) -> BeginWrite {
+        BeginWrite {
+            target: Place { key: self.named.key, mode: self.claim.hold },
+            whole: changes::whole_place(ask, self.claim.hold),
+            others: self.others.clone(),
+            condition: self.claim.condition.clone(),
+            read_lag: ask.route.route.upstream.read_lag,
+            observe: ask.observes(),
+        }
     }
-    let permit = match begun {
+
+    /// What its client is told where the ledger says no.
+    fn refused_by(&self, ask: &Ask, reason: NotBegun) -> Refusal {
+        match reason {
+            NotBegun::Stale(_) if self.claim.by_view => say::stale_view(),
+            reason @ (NotBegun::Stale(_)
+            | NotBegun::Occupied { .. }
+            | NotBegun::Starting(_)
+            | NotBegun::NoRoom
+            | NotBegun::Closed) => {
+                self.rules.met(ask.policy(), &reason).unwrap_or_else(|| refusal_of(reason))
+            }
+        }
+    }
+}
+
+/// The ledger's word, as a right to forward the write.
+fn permit(
+    ask: &Ask,
+    begun: Result<Begun, NotBegun>,
+    judged: &Judged,
+    under_way: UnderWay,
+    parts: &Parts,
+    content: Option<&Content<'_>>,
+) -> Result<Result<WritePermit, Unjudged>, Refusal> {
+    match begun {
         Ok(Begun { permit, observed }) => {
             if let Some(reason) = observed {
-                let refusal = refused_by(reason);
-                if !twice::would_be_answered(ask, &named, &refusal, &parts.headers, content) {
-                    ask.note_conflict(&parts.headers, Some(&named), &refusal);
+                let (named, refusal) = (&judged.named, judged.refused_by(ask, reason));
+                if !twice::would_be_answered(ask, named, &refusal, &parts.headers, content) {
+                    ask.note_conflict(&parts.headers, Some(named), &refusal);
                 }
             }
-            Ok(counted(ask, permit, under_way))
+            Ok(Ok(counted(ask, permit, under_way)))
         }
         Err(NotBegun::NoRoom) => {
             ask.gateway.metrics.ledger_failed("memory");
-            if !observe {
-                return Err(refusal_of(NotBegun::NoRoom));
+            if ask.observes() {
+                Ok(Err(Unjudged::new(ask, under_way)))
+            } else {
+                Err(refusal_of(NotBegun::NoRoom))
             }
-            Err(Unjudged::new(ask, under_way))
         }
         // Not even to observe: the next process would not know that it has to wait for this write (R11).
-        Err(NotBegun::Closed) => return Err(refusal_of(NotBegun::Closed)),
-        Err(_) if observe => Err(Unjudged::new(ask, under_way)),
-        Err(reason) => return Err(refused_by(reason)),
-    };
-    let twice = Twice::default();
-    // In a box: it is handed on from stage to stage, and would be copied each time.
-    Ok((named, Box::new(Admitted { permit, claim, translated, rules, view, waited, twice })))
+        Err(NotBegun::Closed) => Err(refusal_of(NotBegun::Closed)),
+        Err(_) if ask.observes() => Ok(Err(Unjudged::new(ask, under_way))),
+        Err(reason) => Err(judged.refused_by(ask, reason)),
+    }
 }
 
 /// What a write claims, and the tag in it that came from another place than `If-Match`.
