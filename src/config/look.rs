@@ -45,7 +45,12 @@ pub(super) fn look(text: &str, path: &PathPattern, about: AsksAbout) -> Result<L
         if piece.is_empty() {
             continue;
         }
-        match template(piece, path)? {
+        let read = template(piece, path).map_err(|mistake| match about {
+            // Or {value} itself would not be among what is named as expected.
+            AsksAbout::AValue => mistake.expected(expected),
+            AsksAbout::TheResource => mistake,
+        });
+        match read? {
             NameTemplate::Parts(of) => parts.extend(of.into_iter().map(LookPart::Of)),
             NameTemplate::CanonicalPath => {}
         }

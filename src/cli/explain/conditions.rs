@@ -171,13 +171,16 @@ fn tell_write(told: &mut Told, route: &Route, effect: Effect, stated: &Precondit
         views::tell(told, route, asked);
         return;
     }
-    let claim = match claim(effect, stated, policy, incarnation, resource) {
+    let mut claim = match claim(effect, stated, policy, incarnation, resource) {
         Ok(claim) => claim,
         Err(refusal) => {
             told.refusal(&refusal, Some(route));
             return;
         }
     };
+    if rules::moves(policy, asked) {
+        claim.hold = HoldMode::Exclusive;
+    }
     if claim.condition.any_of.as_ref().is_some_and(Vec::is_empty) {
         told.refusal(&say::stale(), Some(route));
         if policy.mode == Mode::Observe {

@@ -18,6 +18,13 @@ pub(super) fn only_creates(policy: &RoutePolicy, asked: &Asked) -> bool {
     policy.create == Create::Only && create::is_put(&asked.method, &overrides(asked))
 }
 
+/// Whether the write moves a state, and so meets no other write.
+pub(super) fn moves(policy: &RoutePolicy, asked: &Asked) -> bool {
+    let content = asked.content();
+    let moves = |rule: &Transitions| rule.target(content.as_ref()).is_ok_and(|to| to.is_some());
+    policy.transitions.as_ref().is_some_and(moves)
+}
+
 /// Tells the rules about values and states, in the order in which a write meets them.
 pub(super) fn tell(told: &mut Told, route: &Route, target: &TargetPath, asked: &Asked) {
     let policy = &route.policy;

@@ -213,6 +213,8 @@ fn rules_about_values_states_and_answers_are_told() {
         &["GET /find?email=bob%40x.org is asked first", "GET /find?email=%20Bob%40x.org is asked first"],
     );
     says(&told, &["to \"active\": allowed from new, old, itself", "GET /c/A shows the state at /state"]);
+    let told_of_a_move = ask_with("POST", "/customers/A", r#"{"state":"active"}"#);
+    says(&told_of_a_move, &["while another write to the resource is in flight: 409 write-in-flight"]);
     says(&told, &["translate     an answer 500, 502 with text of ^E1$ at /code: 409 origin-conflict"]);
     let told = ask_with("POST", "/customers/A", "{}");
     says(&told, &["no value at /email (-d): nothing to reserve", "states no state: no move"]);
