@@ -24,7 +24,7 @@ const TEXT: &str = include_str!("../../src/ledger/view_traces.md");
 
 const SAFE: &[(&str, World)] = &[("one resource, two clients", World { clients: 2, ..World::LEAST })];
 
-/// Minutes each: searched with `IFMATCH_MODEL=large`.
+/// Half a minute together when optimised: searched with `IFMATCH_MODEL=large`.
 const SAFE_AT_LENGTH: &[(&str, World)] = &[
     ("one resource, three clients", World { clients: 3, ..World::LEAST }),
     ("two resources, two clients", World { keys: 2, ..World::LEAST }),
