@@ -103,14 +103,9 @@ pub(super) fn limits(table: &Table<'_>) -> Option<Limits> {
 
 /// `[ledger]`, before it is known how far the origins' reads lag.
 pub(super) struct LedgerDraft {
-    max_resources: usize,
-    state_file: Option<PathBuf>,
-    settle: Duration,
     start_hold: Option<Duration>,
-    max_views: usize,
-    view_lifetime: Duration,
-    max_idempotency_keys: usize,
-    max_idempotency_bytes: usize,
+    /// But for its own `start_hold`, which follows from the other one.
+    rest: Ledger,
 }
 
 /// Reads `[ledger]`.
@@ -125,44 +120,27 @@ pub(super) fn ledger(table: &Table<'_>) -> Option<LedgerDraft> {
     let max_idempotency_keys = table.count("max_idempotency_keys");
     let max_idempotency_bytes = table.size("max_idempotency_bytes");
     store?;
-    Some(LedgerDraft {
+    let rest = Ledger {
         max_resources: max_resources?,
         state_file: state_file?,
         settle: settle?,
-        start_hold: start_hold?,
+        start_hold: Duration::ZERO,
         max_views: max_views?,
         view_lifetime: view_lifetime?,
         max_idempotency_keys: max_idempotency_keys?,
         max_idempotency_bytes: max_idempotency_bytes?,
-    })
+    };
+    Some(LedgerDraft { start_hold: start_hold?, rest })
 }
 
 impl LedgerDraft {
     /// R10 and R13: a write of an earlier life may be applied until `settle` is over, and reads may go on
     /// showing what was there before it for as long as they lag.
     pub(super) fn with(self, upstreams: &[Arc<Upstream>]) -> Ledger {
-        let LedgerDraft {
-            max_resources,
-            state_file,
-            settle,
-            start_hold,
-            max_views,
-            view_lifetime,
-            max_idempotency_keys,
-            max_idempotency_bytes,
-        } = self;
+        let LedgerDraft { start_hold, rest } = self;
         let read_lag = upstreams.iter().map(|upstream| upstream.read_lag).max().unwrap_or_default();
-        let start_hold = start_hold.unwrap_or(settle.saturating_add(read_lag));
-        Ledger {
-            max_resources,
-            state_file,
-            settle,
-            start_hold,
-            max_views,
-            view_lifetime,
-            max_idempotency_keys,
-            max_idempotency_bytes,
-        }
+        let start_hold = start_hold.unwrap_or(rest.settle.saturating_add(read_lag));
+        Ledger { start_hold, ..rest }
     }
 }
 

@@ -13,6 +13,7 @@ use super::policy::WeakIfMatch;
 use crate::identify::content::{Content, Place};
 use crate::request::entity_tag::EntityTag;
 use crate::request::json::Pointer;
+use crate::request::preconditions::date;
 use crate::request::version_tag::without_coding_suffix;
 
 /// What an entity-tag stands for.
@@ -124,13 +125,7 @@ pub fn own_tag(fields: &HeaderMap) -> Option<EntityTag> {
 /// states the date's tag fails.
 fn date_tag(fields: &HeaderMap) -> Option<EntityTag> {
     const RESOLUTION: Duration = Duration::from_secs(1);
-    let date = |name| -> Option<SystemTime> {
-        httpdate::parse_http_date(
-            fields.get(name).filter(|_| fields.get_all(name).iter().count() == 1)?.to_str().ok()?,
-        )
-        .ok()
-    };
-    let (modified, now) = (date(&header::LAST_MODIFIED)?, date(&header::DATE)?);
+    let (modified, now) = (date(fields, &header::LAST_MODIFIED)?, date(fields, &header::DATE)?);
     (now >= modified + RESOLUTION).then_some(())?;
     let seconds = modified.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
     EntityTag::strong(format!("lm-{seconds}").as_bytes())

@@ -10,10 +10,10 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use siphasher::sip::SipHasher13;
-use siphasher::sip128::{Hasher128, SipHasher13 as SipHasher13Of128};
 use tokio::time::Instant;
 
 pub use super::begin::{BeginWrite, Begun, NotBegun, Place};
+use super::keyed_hash::keyed_hash;
 use super::names::{Epoch, Names, NamesInForce, SavedNames};
 use super::permit::WritePermit;
 use super::protocol::{BegunAt, Busy, Ending, Millis, NoRoom, Owed, SavedHold};
@@ -191,12 +191,7 @@ impl MemoryLedger {
 
     /// The view of one client of one resource, named by these facts and found again by nothing else (rule I2).
     pub fn view_key(&self, facts: &[&[u8]]) -> ViewKey {
-        let mut hasher = SipHasher13Of128::new_with_keys(self.keys.0, self.keys.1);
-        for fact in facts {
-            hasher.write_usize(fact.len());
-            hasher.write(fact);
-        }
-        ViewKey(hasher.finish128().as_u128())
+        ViewKey(keyed_hash((self.keys.0, self.keys.1), facts))
     }
 
     fn hash(&self, parts: &[&[u8]]) -> ResourceKey {

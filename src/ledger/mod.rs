@@ -43,6 +43,7 @@
 
 pub mod begin;
 pub mod first_answers;
+pub mod keyed_hash;
 pub mod memory;
 pub mod names;
 pub mod permit;

@@ -73,7 +73,7 @@ impl Ask {
 
     /// The same for a write, which observe mode lets through even while these names are not judged by.
     pub fn named_to_write(&self, id: ResourceId) -> Named {
-        if self.policy().mode != Mode::Observe {
+        if !self.observes() {
             return self.named(id);
         }
         let key = self.gateway.ledger.key_once_open(&self.live.names, &self.policy().upstream, &id);
@@ -118,7 +118,7 @@ impl Ask {
     /// Whether a request goes on where this refusal would stop it: where the route only observes, which counts
     /// it, or lets bodies by that its rules cannot read.
     pub fn lets_by(&self, fields: &HeaderMap, resource: Option<&Named>, refusal: &Refusal) -> bool {
-        if self.policy().mode == Mode::Observe && refusal.kind.is_conflict() {
+        if self.observes() && refusal.kind.is_conflict() {
             self.note_conflict(fields, resource, refusal);
             return true;
         }
@@ -168,7 +168,7 @@ impl Ask {
             kind,
             status: status.as_u16(),
             method: method_told(&self.method),
-            mode: if self.policy().mode == Mode::Observe { "observe" } else { "enforce" },
+            mode: if self.observes() { "observe" } else { "enforce" },
             took_effect: None,
             client: self.client_id(fields),
         }

@@ -21,6 +21,7 @@ use crate::decide::policy::Mode;
 use crate::decide::read::{RangePlan, ReadAnswer, ReadStamp, ReadVerdict, TagsOf, judge_read, plan_range};
 use crate::decide::say;
 use crate::decide::validator::Validator;
+use crate::decide::verdict::Refusal;
 use crate::decide::views::read_shows;
 use crate::identify::content::Content;
 use crate::request::preconditions::{IfRange, Preconditions};
@@ -49,16 +50,9 @@ pub async fn read(
     if ask.policy().validator != Validator::Version {
         return shown_read::read(ask, named, parts, body, started).await;
     }
-    let stated = match Preconditions::read(&parts.headers) {
+    let stated = match stated(&ask, &named, &parts) {
         Ok(stated) => stated,
-        Err(malformed) => {
-            let refusal = say::malformed(&malformed);
-            if ask.policy().mode != Mode::Observe {
-                return refused(&ask, &parts, body, Some(&named), &refusal);
-            }
-            ask.note_conflict(&parts.headers, Some(&named), &refusal);
-            Preconditions::default()
-        }
+        Err(refusal) => return refused(&ask, &parts, body, Some(&named), &refusal),
     };
     let content = body.whole().map(|bytes| Content::of(&parts.headers, bytes));
     let view = View::of(&ask, &parts.headers, &named, content.as_ref());
@@ -84,6 +78,21 @@ pub async fn read(
             (ask.refuse(&parts.headers, Some(&named), &unanswered(no_answer.end, true)), "unreachable")
         }
     }
+}
+
+/// What a read states. Observe mode goes on without what cannot be read, and counts it.
+///
+/// # Errors
+/// 400 for a field that cannot be read.
+pub(super) fn stated(ask: &Ask, named: &Named, parts: &Parts) -> Result<Preconditions, Refusal> {
+    Preconditions::read(&parts.headers).or_else(|malformed| {
+        let refusal = say::malformed(&malformed);
+        if ask.lets_by(&parts.headers, Some(named), &refusal) {
+            Ok(Preconditions::default())
+        } else {
+            Err(refusal)
+        }
+    })
 }
 
 /// What an answer was found to be.

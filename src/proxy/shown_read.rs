@@ -12,14 +12,12 @@ use super::body::{AnswerBody, AnswerContent, OriginBody};
 use super::handle::refused;
 use super::origin::exchange::{NoAnswer, exchange};
 use super::pass::{log_no_answer, onward, send_read, to_answer, unanswered};
-use super::read::OF_THE_CONTENT;
+use super::read::{OF_THE_CONTENT, stated};
 use super::representation::last_modified;
 use super::request_body::RequestBody;
 use super::shown_tag::{are_left_alone, note, tag_of, with_tag};
 use crate::decide::outcome::WriteEnd;
-use crate::decide::policy::Mode;
 use crate::decide::read::ReadStamp;
-use crate::decide::say;
 use crate::decide::shown_read::{ShownRead, judge};
 use crate::decide::validator::{Validator, own_tag};
 use crate::request::entity_tag::EntityTag;
@@ -33,17 +31,13 @@ pub async fn read(
     body: RequestBody,
     started: Instant,
 ) -> (Response<AnswerBody>, &'static str) {
-    let stated = match Preconditions::read(&parts.headers) {
-        Ok(stated) => stated,
-        // The origin's own business.
-        Err(_) if ask.policy().validator == Validator::Enforced => Preconditions::default(),
-        Err(malformed) => {
-            let refusal = say::malformed(&malformed);
-            if ask.policy().mode != Mode::Observe {
-                return refused(&ask, &parts, body, Some(&named), &refusal);
-            }
-            ask.note_conflict(&parts.headers, Some(&named), &refusal);
-            Preconditions::default()
+    let stated = if ask.policy().validator == Validator::Enforced {
+        // The origin's own business: its tags are left alone.
+        Preconditions::default()
+    } else {
+        match stated(&ask, &named, &parts) {
+            Ok(stated) => stated,
+            Err(refusal) => return refused(&ask, &parts, body, Some(&named), &refusal),
         }
     };
     let stamp = observe(&ask, &named);

@@ -17,7 +17,6 @@ use super::pass::to_answer;
 use super::probe::{self, Look};
 use super::representation::{date, last_modified, variant};
 use crate::decide::claim::Shown;
-use crate::decide::policy::Mode;
 use crate::decide::precondition_from::PreconditionFrom;
 use crate::decide::validator::Validator;
 use crate::identify::route_table::canonical_host;
@@ -56,7 +55,7 @@ pub fn note(ask: &Ask, named: &Named, parts: &Parts, answer: &HeaderMap, version
 pub fn are_left_alone(ask: &Ask) -> bool {
     match ask.policy().validator {
         Validator::Version => false,
-        Validator::Content { .. } | Validator::Origin { .. } => ask.policy().mode == Mode::Observe,
+        Validator::Content { .. } | Validator::Origin { .. } => ask.observes(),
         Validator::Enforced => true,
     }
 }

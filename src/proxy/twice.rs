@@ -5,7 +5,6 @@
 //! (see [`outlive`](super::outlive)), reads the answer's content before it passes it on, and keeps it, whether or not
 //! its client is still there.
 
-use std::hash::Hasher;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -13,7 +12,6 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use parking_lot::Mutex;
-use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::ask::{Ask, Named};
 use super::body::AnswerBody;
@@ -24,12 +22,13 @@ use crate::decide::idempotency::{
     IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, IdempotencyPolicy, Keeping, SentBefore,
 };
 use crate::decide::outcome::WriteOutcome;
-use crate::decide::policy::{AlreadyApplied, Mode};
+use crate::decide::policy::AlreadyApplied;
 use crate::decide::say;
 use crate::decide::verdict::{Refusal, RefusalKind};
 use crate::identify::content::Content;
 use crate::identify::resource_id::ResourceId;
 use crate::ledger::first_answers::{Ending, Fingerprint, FirstAnswers, Found, KeyHash, Room, Ticket};
+use crate::ledger::keyed_hash::keyed_hash;
 use crate::ledger::protocol::Millis;
 use crate::request::method::overrides_in_fields;
 use crate::request::version_tag::{ResourceKey, Version};
@@ -125,12 +124,7 @@ impl SentTwice {
 
     /// 128 bits: two requests that were taken for one would lose the second.
     fn hash(&self, parts: &[&[u8]]) -> u128 {
-        let mut hasher = SipHasher13::new_with_keys(self.hash_keys.0, self.hash_keys.1);
-        for part in parts {
-            hasher.write_usize(part.len());
-            hasher.write(part);
-        }
-        hasher.finish128().as_u128()
+        keyed_hash(self.hash_keys, parts)
     }
 
     fn last_write(&self, of: ResourceKey) -> Option<&LastWriteSlot> {
@@ -178,11 +172,11 @@ pub fn take_key(ask: &Ask, id: &ResourceId, parts: &Parts, content: Option<&[u8]
         }
         Found::Full => {
             let full = say::too_many_keys();
-            return if observes(ask) { Ok(without_key) } else { Err(Again::Refused(full)) };
+            return if ask.observes() { Ok(without_key) } else { Err(Again::Refused(full)) };
         }
         Found::Answered(first) => {
             told(ask, SentBefore::Answered);
-            return if observes(ask) { Ok(without_key) } else { Err(Again::Answered(first.again())) };
+            return if ask.observes() { Ok(without_key) } else { Err(Again::Answered(first.again())) };
         }
         Found::InFlight => {
             told(ask, SentBefore::InFlight);
@@ -206,19 +200,15 @@ pub fn take_key(ask: &Ask, id: &ResourceId, parts: &Parts, content: Option<&[u8]
 
 /// A conflict stops the request, but for observe mode, which counts it.
 fn go_on(ask: &Ask, id: &ResourceId, parts: &Parts, refusal: Refusal, twice: Twice) -> Result<Twice, Again> {
-    if !observes(ask) {
+    if !ask.observes() {
         return Err(Again::Refused(refusal));
     }
     ask.note_conflict(&parts.headers, Some(&ask.named(id.clone())), &refusal);
     Ok(twice)
 }
 
-fn observes(ask: &Ask) -> bool {
-    ask.policy().mode == Mode::Observe
-}
-
 fn told(ask: &Ask, before: SentBefore) {
-    ask.route.metrics.sent_twice(before, if observes(ask) { "observe" } else { "enforce" });
+    ask.route.metrics.sent_twice(before, if ask.observes() { "observe" } else { "enforce" });
 }
 
 /// Without a principal, by configuration or because the request states none, the key alone tells requests apart.
@@ -387,7 +377,7 @@ impl Twice {
                 answer
             }
             // Nobody hears it again.
-            Keeping::Answer if observes(ask) => {
+            Keeping::Answer if ask.observes() => {
                 turn.end(Ending::NotKept);
                 answer
             }

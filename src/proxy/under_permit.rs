@@ -12,7 +12,7 @@ use super::rules::{LookUp, Move, Rules};
 use super::write::show;
 use crate::decide::claim::Claim;
 use crate::decide::create;
-use crate::decide::policy::{Mode, Reveal};
+use crate::decide::policy::Reveal;
 use crate::decide::say;
 use crate::decide::unique::{Availability, Taken};
 use crate::decide::verdict::Refusal;
@@ -33,7 +33,7 @@ pub async fn check(
     rules: &Rules,
 ) -> Result<(), Refusal> {
     let goes_on = |judged: Result<(), Refusal>| match judged {
-        Err(refusal) if ask.policy().mode == Mode::Observe => {
+        Err(refusal) if ask.observes() => {
             ask.note_conflict(&parts.headers, Some(named), &refusal);
             Ok(())
         }

@@ -188,7 +188,7 @@ fn own_value(pair: &[u8]) -> Option<&[u8]> {
 pub fn keep_from_caches(ask: &Ask, fields: &mut HeaderMap) {
     const OF_SOME_CACHES: [HeaderName; 2] =
         [HeaderName::from_static("cdn-cache-control"), HeaderName::from_static("surrogate-control")];
-    if ask.policy().unconditional != Unconditional::Infer || ask.policy().mode == Mode::Observe {
+    if ask.policy().unconditional != Unconditional::Infer || ask.observes() {
         return;
     }
     let says_no_store = |value: &HeaderValue| {

@@ -105,8 +105,9 @@ fn tag_condition(
     TagCondition::parse(lines).map(Some).map_err(|problem| MalformedPrecondition { field: name, problem })
 }
 
-/// Sections 13.1.3 and 13.1.4: a value that is not one valid HTTP-date is ignored, a repeated one too.
-fn date(fields: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
+/// The date in a field. What is not one valid HTTP-date is ignored, a repeated one too (RFC 9110 sections 13.1.3
+/// and 13.1.4).
+pub fn date(fields: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
     let mut lines = fields.get_all(name).iter();
     let line = lines.next()?;
     if lines.next().is_some() {
