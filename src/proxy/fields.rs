@@ -8,7 +8,7 @@ use crate::request::method::{is_override_field, is_spelled_as_one_of};
 use crate::request::preconditions::CONDITIONAL_FIELDS;
 
 /// RFC 9110 section 7.6.1: for one connection only.
-const HOP_BY_HOP: [HeaderName; 7] = [
+static HOP_BY_HOP: [HeaderName; 7] = [
     header::CONNECTION,
     header::TE,
     header::TRANSFER_ENCODING,
@@ -33,7 +33,7 @@ const OTHER_TARGETS: [&str; 8] = [
 
 /// What must not come behind the content, where a request was judged without it: an origin that takes
 /// trailer fields for fields of the head would do something else (RFC 9110 section 6.5.1).
-const NEVER_TRAILING: [HeaderName; 17] = [
+static NEVER_TRAILING: [HeaderName; 17] = [
     header::AUTHORIZATION,
     header::CONTENT_ENCODING,
     header::CONTENT_LENGTH,
@@ -56,6 +56,7 @@ const NEVER_TRAILING: [HeaderName; 17] = [
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static X_FORWARDED: [HeaderName; 3] = [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO];
 
 /// What an upgrade asks for, if the request is one and its route lets it pass. `beside_managed`: to an
 /// origin with managed resources only to WebSocket, for within HTTP/2 or TLS there could be writes to them.
@@ -78,7 +79,8 @@ pub fn trailers_to_origin(trailers: &HeaderMap) -> HeaderMap {
 }
 
 fn names_another_target(name: &HeaderName) -> bool {
-    is_spelled_as_one_of(name, &OTHER_TARGETS)
+    // All of them begin like this.
+    name.as_str().starts_with('x') && is_spelled_as_one_of(name, &OTHER_TARGETS)
 }
 
 /// How a request's fields are changed on their way to the origin.
@@ -107,15 +109,22 @@ pub struct RequestEdit<'e> {
 /// The fields that the origin gets, in the order in which the client sent them.
 pub fn to_origin(fields: &HeaderMap, edit: &RequestEdit<'_>) -> HeaderMap {
     let nominated = Nominated::by(fields);
+    let replaces_forwarded = edit.server.x_forwarded == XForwarded::Replace;
     let stays = |name: &HeaderName| {
         nominated.is_for_one_connection(name)
             || edit.without.contains(name)
             || (edit.managed && names_another_target(name))
-            || (edit.server.x_forwarded == XForwarded::Replace
-                && [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO].contains(name))
+            || (replaces_forwarded && X_FORWARDED.contains(name))
     };
-    let mut sent = if fields.keys().any(stays) { copy(fields, stays) } else { fields.clone() };
-    if !sent.contains_key(header::HOST) {
+    let mut goes = Going::default();
+    let mut sent = copy(fields, |name| {
+        let stays = stays(name);
+        if !stays {
+            goes.note(name);
+        }
+        stays
+    });
+    if !goes.host {
         let own_host = || edit.own_host.and_then(|host| HeaderValue::try_from(host).ok());
         if let Some(host) = edit.host.cloned().or_else(own_host) {
             sent.insert(header::HOST, host);
@@ -123,8 +132,26 @@ pub fn to_origin(fields: &HeaderMap, edit: &RequestEdit<'_>) -> HeaderMap {
     }
     put_connection(&mut sent, fields, edit);
     append_via(&mut sent, edit.version, edit.server);
-    append_forwarded(&mut sent, edit);
+    append_forwarded(&mut sent, edit, goes.forwarded);
     sent
+}
+
+/// What of the fields that we may add goes on already. Told in one walk over all fields: each question to the map
+/// would hash its name.
+#[derive(Default)]
+struct Going {
+    host: bool,
+    /// Those of [`X_FORWARDED`], in their order.
+    forwarded: [bool; 3],
+}
+
+impl Going {
+    fn note(&mut self, name: &HeaderName) {
+        self.host |= *name == header::HOST;
+        for (goes, forwarded) in self.forwarded.iter_mut().zip(&X_FORWARDED) {
+            *goes |= name == forwarded;
+        }
+    }
 }
 
 /// What we say of our own connection to the origin.
@@ -161,7 +188,7 @@ pub fn to_client(
     upgraded: bool,
     server: &Server,
 ) -> HeaderMap {
-    let protocol = fields.get(header::UPGRADE).filter(|_| upgraded).cloned();
+    let protocol = if upgraded { fields.get(header::UPGRADE).cloned() } else { None };
     let lessened = {
         let nominated = Nominated::by(&fields);
         let stays = |name: &HeaderName| nominated.is_for_one_connection(name) || without.contains(name);
@@ -176,7 +203,8 @@ pub fn to_client(
     sent
 }
 
-fn copy(fields: &HeaderMap, stays: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+/// With room for what is added: a clone has none, and would be moved to where there is.
+fn copy(fields: &HeaderMap, mut stays: impl FnMut(&HeaderName) -> bool) -> HeaderMap {
     let mut copied = HeaderMap::with_capacity(fields.len() + ADDED_AT_MOST);
     for (name, value) in fields.iter().filter(|(name, _)| !stays(name)) {
         copied.append(name.clone(), value.clone());
@@ -220,25 +248,31 @@ fn append_via(sent: &mut HeaderMap, version: Version, server: &Server) {
     sent.append(header::VIA, if version == Version::HTTP_10 { &via.http_10 } else { &via.http_11 }.clone());
 }
 
-fn append_forwarded(sent: &mut HeaderMap, edit: &RequestEdit<'_>) {
+fn append_forwarded(sent: &mut HeaderMap, edit: &RequestEdit<'_>, [chain, host, proto]: [bool; 3]) {
     if edit.server.x_forwarded == XForwarded::Off {
         return;
     }
     if let Some(peer) = edit.peer {
-        let mut chain: Vec<&[u8]> =
-            sent.get_all(X_FORWARDED_FOR).iter().filter_map(|v| v.to_str().ok()).map(str::as_bytes).collect();
-        let chain = if chain.is_empty() {
-            Ok(peer.clone())
+        if chain {
+            sent_on_behalf(sent, peer);
         } else {
-            chain.push(peer.as_bytes());
-            HeaderValue::try_from(chain.join(&b", "[..]))
-        };
-        if let Ok(chain) = chain {
-            sent.insert(X_FORWARDED_FOR, chain);
+            sent.append(X_FORWARDED_FOR, peer.clone());
         }
     }
-    if let Some(host) = edit.host {
-        sent.entry(X_FORWARDED_HOST).or_insert_with(|| host.clone());
+    if let Some(asked) = edit.host.filter(|_| !host) {
+        sent.append(X_FORWARDED_HOST, asked.clone());
     }
-    sent.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
+    if !proto {
+        sent.append(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    }
+}
+
+/// Puts the client behind those that the request came from before.
+fn sent_on_behalf(sent: &mut HeaderMap, peer: &HeaderValue) {
+    let mut chain: Vec<&[u8]> =
+        sent.get_all(X_FORWARDED_FOR).iter().filter_map(|v| v.to_str().ok()).map(str::as_bytes).collect();
+    chain.push(peer.as_bytes());
+    if let Ok(chain) = HeaderValue::try_from(chain.join(&b", "[..])) {
+        sent.insert(X_FORWARDED_FOR, chain);
+    }
 }
