@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::header;
@@ -89,25 +89,37 @@ impl OriginBody {
     }
 
     /// Reads and drops what is left, if that is little and comes soon: cheaper than another connection.
-    pub fn discard(self) {
-        const LITTLE: u64 = 64 * 1024;
-        if self.incoming.is_end_stream() || self.incoming.size_hint().lower() > LITTLE {
+    pub fn discard(mut self) {
+        const LITTLE: usize = 64 * 1024;
+        if self.incoming.size_hint().lower() > LITTLE as u64 {
             return;
         }
-        let at_most = self.patience.silence;
+        // What is here already, as a rule all of it, is not worth a task.
+        let mut now = Context::from_waker(Waker::noop());
+        let mut seen = 0;
+        while !self.incoming.is_end_stream() {
+            match self.poll_origin(&mut now) {
+                Poll::Ready(Some(Ok(frame))) => seen += frame.data_ref().map_or(0, Bytes::len),
+                Poll::Ready(Some(Err(_)) | None) => return,
+                Poll::Pending => return self.discard_what_comes(seen, LITTLE),
+            }
+        }
+    }
+
+    fn discard_what_comes(self, mut seen: usize, at_most: usize) {
+        let silence = self.patience.silence;
         tokio::spawn(async move {
             let mut body = pin!(self);
             let read = async {
-                let mut seen = 0;
                 while let Some(Ok(frame)) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-                    seen += frame.data_ref().map_or(0, |data| data.len() as u64);
-                    if seen > LITTLE {
+                    seen += frame.data_ref().map_or(0, Bytes::len);
+                    if seen > at_most {
                         return;
                     }
                 }
             };
             // Whatever came of it: nobody waits for it.
-            let _in_time = tokio::time::timeout(at_most, read).await;
+            let _in_time = tokio::time::timeout(silence, read).await;
         });
     }
 
@@ -205,9 +217,11 @@ impl OriginBody {
         if let Some(error) = self.ahead.as_mut().and_then(|ahead| ahead.breaks.take()) {
             return self.breaks(error, cx);
         }
-        let incoming = Pin::new(&mut self.incoming);
+        let incoming = &mut self.incoming;
         let next = match &mut self.lease {
-            Some(lease) => lease.connection.driver.poll_with(cx, |cx| incoming.poll_frame(cx)),
+            Some(lease) => {
+                lease.connection.driver.poll_with(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx))
+            }
             // All of it was read, and hyper's end of it is not polled any more.
             None => Poll::Ready(None),
         };
