@@ -80,9 +80,7 @@ pub async fn admit(
         return Err(say::names_changed());
     }
     let judged = judge(ask, id, effect, parts, content, &under_way).await?;
-    let entered = Instant::now();
-    let begun = begin(ask, &judged.begin_write(ask), judged.claim.patience).await;
-    let waited = entered.elapsed();
+    let (begun, waited) = begin(ask, &judged.begin_write(ask), judged.claim.patience).await;
     if judged.claim.is_override {
         ask.route.metrics.overrides.inc();
     }
@@ -259,12 +257,28 @@ fn stated_elsewhere(
     }
 }
 
-async fn begin(ask: &Ask, write: &BeginWrite, patience: Patience) -> Result<Begun, NotBegun> {
+/// The ledger's word, and how long it was waited for.
+async fn begin(ask: &Ask, write: &BeginWrite, patience: Patience) -> (Result<Begun, NotBegun>, Duration) {
+    let tried = ask.gateway.ledger.begin(write).await;
+    match (&tried, ask.policy().overlap, patience) {
+        (Err(NotBegun::Occupied { .. }), Overlap::Wait { at_most, waiters }, Patience::AsRoute) => {
+            let entered = Instant::now();
+            let tried = Box::pin(wait(ask, write, tried, at_most, waiters)).await;
+            (tried, entered.elapsed())
+        }
+        _ => (tried, Duration::ZERO),
+    }
+}
+
+/// Waits for a turn among the writes to a place that was found occupied.
+async fn wait(
+    ask: &Ask,
+    write: &BeginWrite,
+    mut tried: Result<Begun, NotBegun>,
+    at_most: Duration,
+    waiters: usize,
+) -> Result<Begun, NotBegun> {
     let ledger = &ask.gateway.ledger;
-    let mut tried = ledger.begin(write).await;
-    let (Overlap::Wait { at_most, waiters }, Patience::AsRoute) = (ask.policy().overlap, patience) else {
-        return tried;
-    };
     let deadline = tokio::time::Instant::now() + at_most;
     let by_the_route = deadline < ask.bounds.total.at();
     let deadline = deadline.min(ask.bounds.total.at());

@@ -21,6 +21,7 @@ use super::ask::Ask;
 use super::body::AnswerBody;
 use super::gateway::Gateway;
 use super::origin::exchange::exchange;
+use super::origin::pool::Over;
 use super::outgoing::OutgoingBody;
 use super::pass::{self, log_no_answer, onward};
 use super::probe;
@@ -125,13 +126,17 @@ impl Page {
 
 /// Passes a request on that neither reads nor changes a resource. A preflight that asks for fields of ours is
 /// answered with them: in the API's own answer if it lets the page in there, else in its place.
-pub async fn pass(ask: Box<Ask>, parts: Box<Parts>, body: Incoming) -> (Response<AnswerBody>, &'static str) {
+pub async fn pass(
+    ask: Box<Ask>,
+    mut parts: Box<Parts>,
+    body: Incoming,
+) -> (Response<AnswerBody>, &'static str) {
     let asked = asked_of_ours(&parts.headers, &ACCESS_CONTROL_REQUEST_HEADERS);
     let page = Page::of(&ask, &parts.headers).filter(|page| page.asks_before && !asked.is_empty());
     let Some(page) = page else { return pass::pass(ask, parts, body, None).await };
     let outgoing = OutgoingBody::from_client(body, &ask.bounds);
-    let request = onward(&ask, &parts, &CONDITIONAL_FIELDS, None, outgoing);
-    let answered = exchange(&ask.route.pool, request, &ask.bounds, false).await;
+    let request = onward(&ask, &mut parts, &CONDITIONAL_FIELDS, None, outgoing);
+    let answered = exchange(&ask.route.pool, request, &ask.bounds, Over::Quiet).await;
     let Ok(answer) = answered else { return pass::answer(&ask, &parts, None, answered) };
     let status = answer.status();
     if status.is_success() && answer.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {

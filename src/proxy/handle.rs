@@ -1,6 +1,8 @@
 //! A request comes in: which route, which resource, which way.
 
-use std::convert::Infallible;
+use std::future::ready;
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,7 +21,7 @@ use super::head;
 use super::outgoing::drain_request;
 use super::patience::{Bounds, Total};
 use super::refuse::refuse;
-use super::request_body::{RequestBody, read_body};
+use super::request_body::{RequestBody, read_body, stays_unread};
 use super::slips_by::slips_by;
 use super::target::{Target, is_chunked_at_most};
 use super::twice::{self, Again};
@@ -34,17 +36,63 @@ use crate::identify::content::Content;
 use crate::identify::fold::Fold;
 use crate::identify::resource_id::ResourceId;
 use crate::report::limits_hit::Limit;
+use crate::report::metrics::RouteMetrics;
 use crate::report::request_report::{AccessLog, RequestReport};
 use crate::request::method::Effect;
 
+/// An answer, to come. An error ends its connection.
+pub type Answering = Pin<Box<dyn Future<Output = io::Result<Response<AnswerBody>>> + Send>>;
+
 /// Answers one request. Never fails: every trouble is an answer.
-pub async fn handle(
+///
+/// In a box, or every idle connection would keep the room that a request takes. And no `async fn` before its route is
+/// found: that would keep the request beside what is made of it.
+pub fn handle(gateway: Arc<Gateway>, request: Request<Incoming>, client: Arc<Client>) -> Answering {
+    match find_way(gateway, request, client) {
+        Ok(found) => Box::pin(found.answer()),
+        Err(answer) => Box::pin(ready(Ok(*answer))),
+    }
+}
+
+/// A request that has found its route.
+struct Found {
+    ask: Box<Ask>,
+    // In a box: it is handed on from stage to stage, and would be copied each time.
+    parts: Box<Parts>,
+    body: Incoming,
+    page: Option<Box<Page>>,
+    report: RequestReport,
+    started: Instant,
+}
+
+impl Found {
+    fn answer(self) -> impl Future<Output = io::Result<Response<AnswerBody>>> + Send {
+        let Found { ask, parts, body, page, report, started } = self;
+        let (client, in_flight) = (ask.client.clone(), ask.in_flight.clone());
+        async move {
+            let (mut answer, outcome) = take_way(ask, parts, body, started).await;
+            if let Some(page) = page {
+                page.tell(&mut answer, outcome);
+            }
+            report.end(outcome, answer.status());
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                client.pace.becomes_a_tunnel();
+            }
+            Ok(answer.map(|body| body.counted(in_flight)))
+        }
+    }
+}
+
+/// Finds the request's route, or its answer.
+fn find_way(
     gateway: Arc<Gateway>,
     request: Request<Incoming>,
     client: Arc<Client>,
-) -> Result<Response<AnswerBody>, Infallible> {
+) -> Result<Found, Box<Response<AnswerBody>>> {
     let live = gateway.live.load_full();
-    let bounds = bounds(&live.limits, &gateway);
+    let now = tokio::time::Instant::now();
+    let started = now.into_std();
+    let bounds = bounds(&live.limits, &gateway, now);
     client.pace.set(bounds.of_the_answer());
     let target = head::check(&request, &live.limits, &bounds.hits).and_then(|()| Target::read(&request));
     let (mut parts, body) = request.into_parts();
@@ -60,69 +108,59 @@ pub async fn handle(
         Some(route) => (route.metrics.clone(), route.route.policy.name.clone()),
         None => (live.no_route.clone(), "none".into()),
     };
-    let report = RequestReport::new(metrics.clone(), name, parts.method.clone(), path, access_log);
+    let report = RequestReport::new(metrics.clone(), name, parts.method.clone(), path, access_log, started);
     let entered = gateway.requests.enter(live.limits.max_requests_in_flight).map(Arc::new);
     let (target, route, in_flight) = match (target, found, entered) {
         (Ok(target), Some(route), Some(in_flight)) => (target, route, in_flight),
         (target, found, _) => {
-            let (mut answer, outcome) = match no_way(&parts, target.err(), found.is_some()) {
-                Some(refusal) => {
-                    /// A longer one is not sent back.
-                    const LONGEST: usize = 1024;
-                    let path = parts.uri.path();
-                    let instance = if path.len() > LONGEST { "/" } else { path };
-                    if refusal.kind == RefusalKind::Overloaded {
-                        bounds.hits.hit(Limit::RequestsInFlight);
-                    }
-                    metrics.refusals.refused(refusal.kind);
-                    (refuse(&refusal, StatusMapping::default(), instance, None), "refused")
-                }
-                // `OPTIONS *` asks about the server as a whole (RFC 9110 section 9.3.7).
-                None => {
-                    let mut answer = Response::new(AnswerBody::fixed(""));
-                    *answer.status_mut() = StatusCode::NO_CONTENT;
-                    (answer, "answered")
-                }
-            };
-            settle_unread_body(&parts, body, &mut answer, &bounds);
-            report.end(outcome, answer.status());
-            return Ok(answer);
+            let refusal = no_way(&parts, target.err(), found.is_some());
+            return Err(Box::new(turned_back(refusal, parts, body, &bounds, &metrics, report)));
         }
     };
-    // In boxes: they are handed on from stage to stage, and would be copied each time.
-    let parts = Box::new(parts);
-    let ask = Box::new(Ask {
-        gateway,
-        live,
-        route,
-        method: parts.method.clone(),
-        target,
-        client: client.clone(),
-        bounds,
-        in_flight: in_flight.clone(),
-        own_cookies,
-    });
-    let page = Page::of(&ask, &parts.headers);
-    let (mut answer, outcome) = take_way(ask, parts, body, report.started()).await;
-    if let Some(page) = page {
-        page.tell(&mut answer, outcome);
-    }
-    report.end(outcome, answer.status());
-    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        client.pace.becomes_a_tunnel();
-    }
-    Ok(answer.map(|body| body.counted(in_flight)))
+    let method = parts.method.clone();
+    let ask = Ask { gateway, live, route, method, target, client, bounds, in_flight, own_cookies };
+    let page = Page::of(&ask, &parts.headers).map(Box::new);
+    Ok(Found { ask: Box::new(ask), parts: Box::new(parts), body, page, report, started })
 }
 
-fn bounds(limits: &Limits, gateway: &Gateway) -> Bounds {
+/// The answer to a request that goes nowhere.
+fn turned_back(
+    refusal: Option<Refusal>,
+    parts: Parts,
+    body: Incoming,
+    bounds: &Bounds,
+    metrics: &RouteMetrics,
+    report: RequestReport,
+) -> Response<AnswerBody> {
+    let (mut answer, outcome) = match refusal {
+        Some(refusal) => {
+            /// A longer one is not sent back.
+            const LONGEST: usize = 1024;
+            let path = parts.uri.path();
+            let instance = if path.len() > LONGEST { "/" } else { path };
+            if refusal.kind == RefusalKind::Overloaded {
+                bounds.hits.hit(Limit::RequestsInFlight);
+            }
+            metrics.refusals.refused(refusal.kind);
+            (refuse(&refusal, StatusMapping::default(), instance, None), "refused")
+        }
+        // `OPTIONS *` asks about the server as a whole (RFC 9110 section 9.3.7).
+        None => {
+            let mut answer = Response::new(AnswerBody::fixed(""));
+            *answer.status_mut() = StatusCode::NO_CONTENT;
+            (answer, "answered")
+        }
+    };
+    settle_unread_body(&parts, body, &mut answer, bounds);
+    report.end(outcome, answer.status());
+    answer
+}
+
+fn bounds(limits: &Limits, gateway: &Gateway, now: tokio::time::Instant) -> Bounds {
     Bounds {
         silence: limits.body_idle_timeout,
         upload: limits.upload_timeout,
-        total: Total::new(
-            tokio::time::Instant::now() + limits.request_timeout,
-            Limit::RequestTime,
-            gateway.metrics.limits.clone(),
-        ),
+        total: Total::new(now + limits.request_timeout, Limit::RequestTime, gateway.metrics.limits.clone()),
         hits: gateway.metrics.limits.clone(),
     }
 }
@@ -157,19 +195,23 @@ async fn take_way(
     if !policy.is_managed() {
         return match slips_by(&ask, &parts) {
             Some(refusal) => refused(&ask, &parts, RequestBody::Unread(body), None, &refusal),
-            None if ask.method.is_safe() => pass::pass(ask, parts, body, None).await,
+            None if ask.method.is_safe() => Box::pin(pass::pass(ask, parts, body, None)).await,
             None => match Unjudged::begin(&ask) {
-                Ok(unjudged) => pass::pass(ask, parts, body, Some(unjudged)).await,
+                Ok(unjudged) => Box::pin(pass::pass(ask, parts, body, Some(unjudged))).await,
                 Err(refusal) => refused(&ask, &parts, RequestBody::Unread(body), None, &refusal),
             },
         };
     }
     if policy.mode == Mode::Observe && asks_to_upgrade(&ask, &parts) {
-        return pass::pass(ask, parts, body, None).await;
+        return Box::pin(pass::pass(ask, parts, body, None)).await;
     }
-    let body = match read_body(&ask, &parts, body).await {
-        Ok(body) => body,
-        Err(refusal) => return (ask.refuse(&parts.headers, None, &refusal), "refused"),
+    let body = if stays_unread(&ask, &parts, &body) {
+        RequestBody::Unread(body)
+    } else {
+        match Box::pin(read_body(&ask, &parts, body)).await {
+            Ok(body) => body,
+            Err(refusal) => return (ask.refuse(&parts.headers, None, &refusal), "refused"),
+        }
     };
     let observed = policy.mode == Mode::Observe;
     if let Some(refusal) = body.refusal(&ask) {
@@ -184,10 +226,10 @@ async fn take_way(
     }
     if effect == Effect::Neither {
         return match body {
-            RequestBody::Unread(body) => cors::pass(ask, parts, body).await,
+            RequestBody::Unread(body) => Box::pin(cors::pass(ask, parts, body)).await,
             body @ (RequestBody::Read(_) | RequestBody::Begun(..) | RequestBody::TooLong(..)) => {
                 let body = body.into_outgoing(&ask.bounds);
-                pass::pass_read(ask, parts, body).await
+                Box::pin(pass::pass_read(ask, parts, body)).await
             }
         };
     }

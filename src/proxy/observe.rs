@@ -6,6 +6,7 @@
 //! stated in its place: ours, for that version. Any other one counts as stale, as it would be.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use http::{HeaderMap, HeaderName, Response, StatusCode, header};
 use smallvec::SmallVec;
@@ -77,7 +78,7 @@ pub fn answer_read(
     };
     let tag = tag.filter(|_| answer.status() != StatusCode::PRECONDITION_FAILED);
     if let Some(tag) = tag {
-        ask.gateway.reads.note(named.key, tag.version);
+        ask.gateway.reads.note(named.key, tag.version, Instant::now());
     }
     (to_answer(ask, answer, &[]), "answered", tag)
 }
@@ -104,6 +105,6 @@ fn names_current(ask: &Ask, named: &Named, stated: &Preconditions) -> Option<Ver
 pub fn note_written(ask: &Ask, named: &Named, version: Version, answer: &HeaderMap) {
     if let Some((_, Some(tag))) = validators(&ask.gateway.ledger, answer) {
         ask.gateway.origin_tags.note_written(named.key, version, tag);
-        ask.gateway.reads.note(named.key, version);
+        ask.gateway.reads.note(named.key, version, Instant::now());
     }
 }

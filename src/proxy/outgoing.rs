@@ -12,6 +12,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::body::BodyError;
 use super::fields::trailers_to_origin;
@@ -37,6 +38,11 @@ const BROKEN: u8 = 2;
 const UNFINISHED: u8 = 3;
 
 impl BodyProgress {
+    /// Whether more of it may come.
+    pub fn is_sending(&self) -> bool {
+        self.state.load(Ordering::Acquire) == SENDING
+    }
+
     /// Whether the whole body was handed over.
     pub fn is_sent(&self) -> bool {
         self.state.load(Ordering::Acquire) == SENT
@@ -62,7 +68,7 @@ impl BodyProgress {
     /// # Errors
     /// If it still is not complete then.
     pub async fn over(&self) -> Result<(), Limit> {
-        if self.state.load(Ordering::Acquire) != SENDING {
+        if !self.is_sending() {
             return Ok(());
         }
         let Some(total) = self.must_end.get() else {
@@ -76,7 +82,7 @@ impl BodyProgress {
         loop {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
-            if self.state.load(Ordering::Acquire) != SENDING {
+            if !self.is_sending() {
                 return;
             }
             changed.await;
@@ -213,7 +219,7 @@ impl OutgoingBody {
 impl Drop for OutgoingBody {
     /// The connection ended before the body was sent: nothing more of it will come.
     fn drop(&mut self) {
-        if self.progress.state.load(Ordering::Acquire) == SENDING {
+        if self.progress.is_sending() {
             self.progress.set(UNFINISHED);
         }
     }
@@ -389,7 +395,7 @@ pub async fn read_beginning(
         return Ok(ReadUpTo::Limit(bytes, body));
     }
     let mut in_chunks = body.size_hint().exact().is_none().then(HeaderMap::new);
-    let patience = bounds.patience(Some(bounds.end_of_upload()));
+    let patience = bounds.patience(Some(bounds.end_of_upload(Instant::now())));
     let mut clock = Clock::default();
     loop {
         let next = poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {

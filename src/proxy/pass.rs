@@ -13,6 +13,7 @@ use super::body::{AnswerBody, OriginBody};
 use super::fields::{RequestEdit, to_client, to_origin, upgrade_of};
 use super::observe;
 use super::origin::exchange::{NoAnswer, exchange};
+use super::origin::pool::Over;
 use super::outgoing::{ContinueGate, OutgoingBody};
 use super::tunnel::tunnel;
 use super::unjudged::Unjudged;
@@ -36,16 +37,13 @@ pub async fn pass(
     let bodiless = http_body::Body::is_end_stream(&body);
     let sent_at = std::time::Instant::now();
     let answered = if bodiless && matches!(ask.method, Method::GET | Method::HEAD) && upgrade.is_none() {
-        send_read(&ask, &parts, &stays_behind(&ask, &parts)).await
+        let without = stays_behind(&ask, &parts);
+        send_read(&ask, &mut parts, &without).await
     } else {
-        let request = onward(
-            &ask,
-            &parts,
-            &stays_behind(&ask, &parts),
-            upgrade.clone(),
-            OutgoingBody::from_client(body, &ask.bounds),
-        );
-        exchange(&ask.route.pool, request, &ask.bounds, false).await
+        let without = stays_behind(&ask, &parts);
+        let outgoing = OutgoingBody::from_client(body, &ask.bounds);
+        let request = onward(&ask, &mut parts, &without, upgrade.clone(), outgoing);
+        exchange(&ask.route.pool, request, &ask.bounds, Over::Quiet).await
     };
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
     if let Some(unjudged) = unjudged {
@@ -80,11 +78,12 @@ pub fn origins_own(ask: &Ask) -> &'static [HeaderName] {
 /// Passes a request on whose body was read already, in part at least.
 pub async fn pass_read(
     ask: Box<Ask>,
-    parts: Box<Parts>,
+    mut parts: Box<Parts>,
     body: OutgoingBody,
 ) -> (Response<AnswerBody>, &'static str) {
-    let request = onward(&ask, &parts, &stays_behind(&ask, &parts), None, body);
-    let answered = exchange(&ask.route.pool, request, &ask.bounds, false).await;
+    let without = stays_behind(&ask, &parts);
+    let request = onward(&ask, &mut parts, &without, None, body);
+    let answered = exchange(&ask.route.pool, request, &ask.bounds, Over::Quiet).await;
     answer(&ask, &parts, None, answered)
 }
 
@@ -114,10 +113,11 @@ pub(super) fn answer(
     }
 }
 
-/// The request as the origin gets it: the client's method, target and fields, less what stays behind.
+/// The request as the origin gets it: the client's method, target and fields, less what stays behind. Only the
+/// first one has the names of its fields as the client spelled them: hyper has that in maps, which cost much to copy.
 pub fn onward(
     ask: &Ask,
-    parts: &Parts,
+    parts: &mut Parts,
     without: &[HeaderName],
     upgrade: Option<HeaderValue>,
     mut body: OutgoingBody,
@@ -149,7 +149,7 @@ pub fn onward(
         request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     // hyper keeps the spelling of field names here.
-    *request.extensions_mut() = parts.extensions.clone();
+    *request.extensions_mut() = std::mem::take(&mut parts.extensions);
     if let Some(gate) = gate {
         hyper::ext::on_informational(&mut request, move |answer| {
             if answer.status() == StatusCode::CONTINUE {
@@ -177,14 +177,14 @@ fn body_may_stay_unread(method: &Method) -> bool {
 /// If the origin does not answer.
 pub async fn send_read(
     ask: &Ask,
-    parts: &Parts,
+    parts: &mut Parts,
     without: &[HeaderName],
 ) -> Result<Response<OriginBody>, NoAnswer> {
     let request = onward(ask, parts, without, None, OutgoingBody::empty());
-    match exchange(&ask.route.pool, request, &ask.bounds, false).await {
+    match exchange(&ask.route.pool, request, &ask.bounds, Over::Any).await {
         Err(lost) if lost.suggests_another_read() => {
             let again = onward(ask, parts, without, None, OutgoingBody::empty());
-            exchange(&ask.route.pool, again, &ask.bounds, true).await
+            Box::pin(exchange(&ask.route.pool, again, &ask.bounds, Over::New)).await
         }
         answered => answered,
     }

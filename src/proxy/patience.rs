@@ -84,8 +84,8 @@ impl Bounds {
     }
 
     /// When a request's body must be complete that begins now.
-    pub fn end_of_upload(&self) -> Total {
-        match Instant::now().checked_add(self.upload) {
+    pub fn end_of_upload(&self, now: Instant) -> Total {
+        match now.checked_add(self.upload) {
             Some(end) if end < self.total.at() => Total::new(end, Limit::UploadTime, self.hits.clone()),
             Some(_) | None => self.total.clone(),
         }

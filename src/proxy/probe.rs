@@ -14,6 +14,7 @@ use super::body::{AnswerContent, OriginBody};
 use super::fields::{RequestEdit, to_origin};
 use super::noted::SharedNoted;
 use super::origin::exchange::{NoAnswer, exchange};
+use super::origin::pool::Over;
 use super::origin::pool::Pool;
 use super::outgoing::OutgoingBody;
 use super::patience::Bounds;
@@ -228,9 +229,9 @@ impl Question {
     /// # Errors
     /// If the origin does not answer.
     pub async fn put(&self, bounds: &Bounds) -> Result<Response<OriginBody>, NoAnswer> {
-        match exchange(&self.pool, self.request(), bounds, false).await {
+        match exchange(&self.pool, self.request(), bounds, Over::Quiet).await {
             Err(lost) if lost.suggests_another_read() => {
-                exchange(&self.pool, self.request(), bounds, true).await
+                exchange(&self.pool, self.request(), bounds, Over::New).await
             }
             answered => answered,
         }

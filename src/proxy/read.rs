@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use smallvec::SmallVec;
 
 use super::ask::{Ask, Named};
 use super::body::{AnswerBody, OriginBody};
 use super::handle::refused;
 use super::observe;
 use super::origin::exchange::{NoAnswer, exchange};
+use super::origin::pool::Over;
 use super::pass::{log_no_answer, onward, send_read, to_answer, unanswered};
 use super::representation::{last_modified, validators, variant};
 use super::request_body::RequestBody;
@@ -43,12 +43,13 @@ pub(super) const OF_THE_CONTENT: [HeaderName; 8] = [
 pub async fn read(
     ask: Box<Ask>,
     named: Named,
-    parts: Box<Parts>,
+    mut parts: Box<Parts>,
     body: RequestBody,
     started: Instant,
 ) -> (Response<AnswerBody>, &'static str) {
     if ask.policy().validator != Validator::Version {
-        return shown_read::read(ask, named, parts, body, started).await;
+        // In a box, like all that most requests never wait for: a request takes the room of its longest way.
+        return Box::pin(shown_read::read(ask, named, parts, body, started)).await;
     }
     let stated = match stated(&ask, &named, &parts) {
         Ok(stated) => stated,
@@ -63,16 +64,16 @@ pub async fn read(
         Mode::Observe => RangePlan::AsAsked,
         Mode::Enforce | Mode::Off => plan_range(&stated, stamp, ledger.incarnation(), named.key),
     };
-    ask.gateway.metrics.decision_duration.observe(started.elapsed().as_secs_f64());
     let sent_at = Instant::now();
-    let answered = ask_origin(&ask, &named, &parts, body, &stated, stamp, plan).await;
-    ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
+    ask.gateway.metrics.decision_duration.observe((sent_at - started).as_secs_f64());
+    let answered = ask_origin(&ask, &named, &mut parts, body, &stated, stamp, plan).await;
+    let answered_at = answered.as_ref().map_or_else(|_| Instant::now(), |(_, seen)| seen.at);
+    ask.route.metrics.upstream_duration.observe((answered_at - sent_at).as_secs_f64());
     match answered {
         Ok((answer, seen)) => {
             let seen = Seen { view, ..seen };
             stamped(&ask, &named, &parts, &stated, stamp, answer, seen)
         }
-
         Err(no_answer) => {
             log_no_answer(&ask, &no_answer);
             (ask.refuse(&parts.headers, Some(&named), &unanswered(no_answer.end, true)), "unreachable")
@@ -99,6 +100,8 @@ pub(super) fn stated(ask: &Ask, named: &Named, parts: &Parts) -> Result<Precondi
 struct Seen {
     variant: Variant,
     still_at_rest: bool,
+    /// When.
+    at: Instant,
     /// The view that the answer may become.
     view: Option<View>,
 }
@@ -106,7 +109,7 @@ struct Seen {
 async fn ask_origin(
     ask: &Ask,
     named: &Named,
-    parts: &Parts,
+    parts: &mut Parts,
     body: RequestBody,
     stated: &Preconditions,
     stamp: ReadStamp,
@@ -114,7 +117,7 @@ async fn ask_origin(
 ) -> Result<(Response<OriginBody>, Seen), NoAnswer> {
     let bodiless = body.is_empty();
     let without = match ask.policy().mode {
-        Mode::Observe => observe::stays_behind(&parts.headers),
+        Mode::Observe => Cow::Owned(observe::stays_behind(&parts.headers).to_vec()),
         Mode::Enforce | Mode::Off => stays_behind(stated, plan),
     };
     let mut answer = if bodiless {
@@ -122,7 +125,7 @@ async fn ask_origin(
     } else {
         let outgoing = body.into_outgoing(&ask.bounds);
         let request = onward(ask, parts, &without, None, outgoing);
-        exchange(&ask.route.pool, request, &ask.bounds, false).await?
+        Box::pin(exchange(&ask.route.pool, request, &ask.bounds, Over::Quiet)).await?
     };
     let mut seen = see(ask, named, parts, stamp, &answer);
     let of_another_variant =
@@ -132,7 +135,7 @@ async fn ask_origin(
     if answer.status() == StatusCode::PARTIAL_CONTENT && bodiless && unsafe_part {
         // The part is not of what the client has the other parts of: it gets the whole instead.
         answer.into_body().discard();
-        answer = send_read(ask, parts, &stays_behind(stated, RangePlan::Whole)).await?;
+        answer = Box::pin(send_read(ask, parts, &stays_behind(stated, RangePlan::Whole))).await?;
         seen = see(ask, named, parts, stamp, &answer);
     }
     Ok((answer, seen))
@@ -157,24 +160,27 @@ fn see(ask: &Ask, named: &Named, parts: &Parts, stamp: ReadStamp, answer: &Respo
             variant = ledger.variant(&[&variant.0.to_be_bytes(), &all.to_be_bytes()]);
         }
     }
-    Seen { variant, still_at_rest, view: None }
+    Seen { variant, still_at_rest, at: Instant::now(), view: None }
 }
 
 /// The conditional fields that the origin does not get: those with tags, which are ours, and those
 /// that are judged here. A date in `If-Modified-Since` or `If-Range` is the origin's own and goes on.
-fn stays_behind(stated: &Preconditions, plan: RangePlan) -> SmallVec<[HeaderName; 6]> {
-    let mut without = SmallVec::new();
-    without.extend([header::IF_MATCH, header::IF_NONE_MATCH, header::IF_UNMODIFIED_SINCE]);
-    if stated.if_modified_since.is_none() {
-        without.push(header::IF_MODIFIED_SINCE);
-    }
-    if !matches!(stated.if_range, Some(IfRange::Date)) {
-        without.push(header::IF_RANGE);
-    }
-    if plan == RangePlan::Whole {
-        without.push(header::RANGE);
-    }
-    without
+fn stays_behind(stated: &Preconditions, plan: RangePlan) -> Cow<'static, [HeaderName]> {
+    static ALL: [HeaderName; 6] = [
+        header::IF_MATCH,
+        header::IF_NONE_MATCH,
+        header::IF_UNMODIFIED_SINCE,
+        header::IF_MODIFIED_SINCE,
+        header::IF_RANGE,
+        header::RANGE,
+    ];
+    let goes = |name: &HeaderName| {
+        (*name == header::IF_MODIFIED_SINCE && stated.if_modified_since.is_some())
+            || (*name == header::IF_RANGE && matches!(stated.if_range, Some(IfRange::Date)))
+    };
+    let [but_range @ .., _range] = &ALL;
+    let all = if plan == RangePlan::Whole { &ALL[..] } else { but_range };
+    if all.iter().any(goes) { all.iter().filter(|name| !goes(name)).cloned().collect() } else { all.into() }
 }
 
 fn stamped(
@@ -211,10 +217,12 @@ fn stamped(
         verdict if observes => observe::answer_read(ask, named, &parts.headers, verdict, answer),
         ReadVerdict::Answer(tag) => {
             let mut answer = to_answer(ask, answer, &[header::ETAG]);
-            put_tag(ask, named, &mut answer, tag);
+            put_tag(ask, named, &mut answer, tag, seen.at);
             (answer, "answered", tag)
         }
-        ReadVerdict::NotModified(tag) => (not_modified(ask, named, answer, tag), "not-modified", tag),
+        ReadVerdict::NotModified(tag) => {
+            (not_modified(ask, named, answer, tag, seen.at), "not-modified", tag)
+        }
         ReadVerdict::Refuse(refusal) => {
             answer.into_body().discard();
             return (ask.refuse(&parts.headers, Some(named), &refusal), "refused");
@@ -232,6 +240,7 @@ fn not_modified(
     named: &Named,
     answer: Response<OriginBody>,
     tag: Option<VersionTag>,
+    now: Instant,
 ) -> Response<AnswerBody> {
     let mut without = OF_THE_CONTENT.to_vec();
     if tag.is_some() {
@@ -244,14 +253,20 @@ fn not_modified(
     // The origin's own words for its own status.
     head.extensions.remove::<hyper::ext::ReasonPhrase>();
     let mut answer = Response::from_parts(head, AnswerBody::fixed(""));
-    put_tag(ask, named, &mut answer, tag);
+    put_tag(ask, named, &mut answer, tag, now);
     answer
 }
 
-fn put_tag(ask: &Ask, named: &Named, answer: &mut Response<AnswerBody>, tag: Option<VersionTag>) {
+fn put_tag(
+    ask: &Ask,
+    named: &Named,
+    answer: &mut Response<AnswerBody>,
+    tag: Option<VersionTag>,
+    now: Instant,
+) {
     let Some(tag) = tag else { return };
     if let Ok(value) = HeaderValue::from_bytes(&tag.field_value()) {
         answer.headers_mut().insert(header::ETAG, value);
-        ask.gateway.reads.note(named.key, tag.version);
+        ask.gateway.reads.note(named.key, tag.version, now);
     }
 }

@@ -1,8 +1,12 @@
 //! Bodies that are read before anything is decided: by a rule that needs what is in them, and forms, which some
 //! frameworks take the method from.
 
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -120,7 +124,36 @@ impl RequestBody {
     }
 }
 
-/// Reads the body whole where some rule of the route needs it. Else a form that was sent with POST, for its
+/// Has hyper read what has come of the body behind a request's head before the request is handled: it does so only
+/// once somebody has asked for the body, and to ask later costs another turn of the connection's task. To be called
+/// before hyper goes on, so that there is nothing yet to be had.
+///
+/// Not where the client waits for 100 (Continue), which hyper would send.
+///
+/// # Errors
+/// If there was something after all, which is lost then.
+pub fn invite(request: &mut Request<Incoming>) -> io::Result<()> {
+    if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
+        return Ok(());
+    }
+    match Pin::new(request.body_mut()).poll_frame(&mut Context::from_waker(Waker::noop())) {
+        Poll::Pending => Ok(()),
+        Poll::Ready(_) => Err(io::Error::other("a body came before its request")),
+    }
+}
+
+/// Whether there is no body, or nobody here needs to know what is in it.
+pub fn stays_unread(ask: &Ask, parts: &Parts, body: &Incoming) -> bool {
+    Body::is_end_stream(body) || (ask.method != Method::POST && !is_for_a_rule(ask, parts))
+}
+
+fn is_for_a_rule(ask: &Ask, parts: &Parts) -> bool {
+    // What asks before it sends is never refused, so nothing of it is read.
+    let asks = matches!(ask.method, Method::OPTIONS | Method::TRACE);
+    !asks && (ask.policy().reads_bodies() || twice::needs_content(ask, &parts.headers))
+}
+
+/// Reads a body that does not [stay unread](stays_unread): whole where some rule of the route needs it. Else a form that was sent with POST, for its
 /// method: a URL-encoded one whole; of another one of known length the beginning, where a form has such a field, and the rest is looked
 /// at as it passes. The request goes on unchanged, byte for byte.
 ///
@@ -129,15 +162,7 @@ impl RequestBody {
 pub async fn read_body(ask: &Ask, parts: &Parts, body: Incoming) -> Result<RequestBody, Refusal> {
     /// What a form has before its files, and little enough to wait for.
     const BEGINNING: usize = 64 * 1024;
-    if Body::is_end_stream(&body) {
-        return Ok(RequestBody::Unread(body));
-    }
-    // What asks before it sends is never refused, so nothing of it is read.
-    let asks = matches!(ask.method, Method::OPTIONS | Method::TRACE);
-    let for_a_rule = !asks && (ask.policy().reads_bodies() || twice::needs_content(ask, &parts.headers));
-    if !for_a_rule && ask.method != Method::POST {
-        return Ok(RequestBody::Unread(body));
-    }
+    let for_a_rule = is_for_a_rule(ask, parts);
     let kind = form_kind(&ask.method, &parts.headers);
     if for_a_rule || kind == Some(PostedForm::UrlEncoded) {
         let read = read_up_to(body, ask.route.route.body_limit, &ask.bounds).await.map_err(not_read)?;

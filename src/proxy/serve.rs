@@ -1,5 +1,6 @@
 //! pingora hands over a stream; hyper reads requests from it.
 
+use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use super::gateway::Gateway;
 use super::handle::handle;
 use super::patience::Pace;
 use super::refuse::last_word;
+use super::request_body::invite;
 use crate::config::checked::Limits;
 use crate::decide::say;
 use crate::report::limits_hit::Limit;
@@ -53,8 +55,10 @@ impl ServerApp for Proxy {
         let (asking, asked) = (client.clone(), gateway.clone());
         let service = service_fn(move |mut request| {
             asking.asks(&mut request);
-            // In a box, or every idle connection would keep the room that a request takes: some 10 KB.
-            Box::pin(handle(asked.clone(), request, asking.clone()))
+            match invite(&mut request) {
+                Ok(()) => handle(asked.clone(), request, asking.clone()),
+                Err(lost) => Box::pin(ready(Err(lost))),
+            }
         });
         let connection = http_builder(HeadLimits::of_clients(&limits))
             .serve_connection(TokioIo::new(stream), service)

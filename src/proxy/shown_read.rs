@@ -11,6 +11,7 @@ use super::ask::{Ask, Named};
 use super::body::{AnswerBody, AnswerContent, OriginBody};
 use super::handle::refused;
 use super::origin::exchange::{NoAnswer, exchange};
+use super::origin::pool::Over;
 use super::pass::{log_no_answer, onward, send_read, to_answer, unanswered};
 use super::read::{OF_THE_CONTENT, stated};
 use super::representation::last_modified;
@@ -27,7 +28,7 @@ use crate::request::preconditions::{CONDITIONAL_FIELDS, Preconditions};
 pub async fn read(
     ask: Box<Ask>,
     named: Named,
-    parts: Box<Parts>,
+    mut parts: Box<Parts>,
     body: RequestBody,
     started: Instant,
 ) -> (Response<AnswerBody>, &'static str) {
@@ -43,7 +44,7 @@ pub async fn read(
     let stamp = observe(&ask, &named);
     ask.gateway.metrics.decision_duration.observe(started.elapsed().as_secs_f64());
     let sent_at = Instant::now();
-    let answered = ask_origin(&ask, &parts, body).await;
+    let answered = ask_origin(&ask, &mut parts, body).await;
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
     match answered {
         Ok(answer) if are_left_alone(&ask) => {
@@ -77,13 +78,17 @@ fn is_at_rest(ask: &Ask, named: &Named, stamp: ReadStamp) -> bool {
     stamp.at_rest && now.at_rest && now.version == stamp.version
 }
 
-async fn ask_origin(ask: &Ask, parts: &Parts, body: RequestBody) -> Result<Response<OriginBody>, NoAnswer> {
+async fn ask_origin(
+    ask: &Ask,
+    parts: &mut Parts,
+    body: RequestBody,
+) -> Result<Response<OriginBody>, NoAnswer> {
     let without = stays_behind(ask);
     if body.is_empty() {
         return send_read(ask, parts, &without).await;
     }
     let outgoing = body.into_outgoing(&ask.bounds);
-    exchange(&ask.route.pool, onward(ask, parts, &without, None, outgoing), &ask.bounds, false).await
+    exchange(&ask.route.pool, onward(ask, parts, &without, None, outgoing), &ask.bounds, Over::Quiet).await
 }
 
 /// The fields that the origin does not get. Where a tag is made of the whole content, that is asked for whole,

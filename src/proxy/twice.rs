@@ -344,6 +344,11 @@ impl FirstAnswer {
 }
 
 impl Twice {
+    /// Whether its answer is to be kept.
+    pub fn keeps_answers(&self) -> bool {
+        self.turn.is_some()
+    }
+
     /// The request is forwarded from here on.
     pub fn forwards(&mut self) {
         if let Some(turn) = &mut self.turn {

@@ -20,6 +20,11 @@ use crate::identify::content::{Content, Place};
 use crate::request::method::Effect;
 use crate::request::version_tag::ResourceKey;
 
+/// Whether the origin has to be asked anything.
+pub fn asks(claim: &Claim, rules: &Rules) -> bool {
+    claim.probe.is_needed() || !rules.look_ups.is_empty() || rules.moving.is_some()
+}
+
 /// Asks for everything, in its order: the preconditions, the values, the state.
 ///
 /// # Errors

@@ -34,6 +34,7 @@ use super::gateway::Gateway;
 use super::in_flight::InFlight;
 use super::observe;
 use super::origin::exchange::exchange;
+use super::origin::pool::Over;
 use super::outgoing::OutgoingBody;
 use super::outlive::{Carried, Teller};
 use super::pass::{log_no_answer, onward, origins_own, to_answer, unanswered};
@@ -96,12 +97,15 @@ async fn carry(
     ask: Box<Ask>,
     named: Named,
     effect: Effect,
-    parts: Box<Parts>,
+    mut parts: Box<Parts>,
     mut body: OutgoingBody,
     admitted: Box<Admitted>,
 ) -> Carried {
     let Admitted { permit, claim, translated, rules, view, mut twice, .. } = *admitted;
-    if let Err(refusal) = under_permit::check(&ask, &named, &parts, effect, &claim, &rules).await {
+    if under_permit::asks(&claim, &rules)
+        && let Err(refusal) =
+            Box::pin(under_permit::check(&ask, &named, &parts, effect, &claim, &rules)).await
+    {
         give_up(permit).await;
         let outcome = if refusal.kind.is_conflict() { "refused" } else { "unreachable" };
         let answered = (ask.refuse(&parts.headers, Some(&named), &refusal), outcome);
@@ -114,19 +118,20 @@ async fn carry(
     if let Some(content) = &sent.content {
         body = body.noted_in(content.clone());
     }
-    let mut request = onward(&ask, &parts, &shown_tag::stays_behind(&ask, &parts), None, body);
+    let without = shown_tag::stays_behind(&ask, &parts);
+    let mut request = onward(&ask, &mut parts, &without, None, body);
     if ask.policy().validator == Validator::Enforced {
         shown_tag::translate(&mut request, translated.as_ref());
     }
     twice.forwards();
     let sent_at = Instant::now();
-    let answered = exchange(&ask.route.pool, request, &ask.bounds, false).await;
+    let answered = exchange(&ask.route.pool, request, &ask.bounds, Over::Quiet).await;
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
     match answered {
         Ok(answer) => {
             let judged = Judged { claim: &claim, view };
             let carried = settle_answered(&ask, &named, &parts, answer, permit, &judged, &sent).await;
-            twice.keep(&ask, carried).await
+            if twice.keeps_answers() { Box::pin(twice.keep(&ask, carried)).await } else { carried }
         }
         Err(no_answer) => {
             log_no_answer(&ask, &no_answer);
@@ -193,12 +198,16 @@ async fn settle_answered(
     let mut ended = outcome(WriteEnd::Answered(status), ask.policy());
     if ended == WriteOutcome::Applied {
         // An origin may answer before it has read the whole body: it can still be applying it.
-        let over = answer.body().request_progress().over().await;
+        let progress = answer.body().request_progress();
+        let over = if progress.is_sending() { Box::pin(progress.over()).await } else { Ok(()) };
         if over.is_err() || !answer.body().request_is_sent() {
             ended = outcome(WriteEnd::RequestIncomplete, ask.policy());
         }
     }
-    let conflict = translate::conflict(ask, &mut answer).await;
+    let conflict = match translate::is_judged(ask, status) {
+        true => Box::pin(translate::conflict(ask, &mut answer)).await,
+        false => None,
+    };
     if conflict.is_some_and(|rule| rule.not_applied) {
         ended = WriteOutcome::NotApplied;
     }
@@ -206,7 +215,9 @@ async fn settle_answered(
         && answers_with_tag(ask, status, claim)
         && match &sent.to_verify {
             // Still under the permit, so that nothing comes between the write and this look.
-            Some(content) if ended == WriteOutcome::Applied => probe::reads_back(ask, parts, content).await,
+            Some(content) if ended == WriteOutcome::Applied => {
+                Box::pin(probe::reads_back(ask, parts, content)).await
+            }
             Some(_) => false,
             None => true,
         };
@@ -231,8 +242,8 @@ async fn settle_answered(
         Some(Settlement::NotApplied | Settlement::Unknown(_)) | None => None,
     };
     if ask.policy().validator != Validator::Version {
-        let answered = (answer_as_shown(ask, named, parts, answer, settled.is_some()).await, "answered");
-        return Carried { answered, outcome: Some(ended) };
+        let answer = Box::pin(answer_as_shown(ask, named, parts, answer, settled.is_some())).await;
+        return Carried { answered: (answer, "answered"), outcome: Some(ended) };
     }
     let tag_of = |version| tag_of(ask, named, parts, answer.headers(), version);
     let shown = view.and_then(|view| {
@@ -249,7 +260,7 @@ async fn settle_answered(
         && let Ok(value) = HeaderValue::from_bytes(&tag.field_value())
     {
         answer.headers_mut().insert(header::ETAG, value);
-        ask.gateway.reads.note(named.key, tag.version);
+        ask.gateway.reads.note(named.key, tag.version, Instant::now());
     }
     if let Some((view, tag)) = shown {
         view.becomes(ask, tag, &mut answer);

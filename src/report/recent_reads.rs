@@ -24,10 +24,10 @@ impl RecentReads {
         RecentReads { began: Instant::now(), slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect() }
     }
 
-    /// A read was stamped with this version.
-    pub fn note(&self, key: ResourceKey, version: Version) {
+    /// A read was stamped with this version, now.
+    pub fn note(&self, key: ResourceKey, version: Version, now: Instant) {
         if let Some((slot, check)) = self.slot(key, version) {
-            slot.store(check << TIME_BITS | self.now().max(1), Ordering::Relaxed);
+            slot.store(check << TIME_BITS | self.clock(now).max(1), Ordering::Relaxed);
         }
     }
 
@@ -36,7 +36,8 @@ impl RecentReads {
         let (slot, check) = self.slot(key, version)?;
         let found = slot.load(Ordering::Relaxed);
         let at = found & ((1 << TIME_BITS) - 1);
-        (found >> TIME_BITS == check && at > 0).then(|| Duration::from_millis(self.now().saturating_sub(at)))
+        (found >> TIME_BITS == check && at > 0)
+            .then(|| Duration::from_millis(self.clock(Instant::now()).saturating_sub(at)))
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash choose a slot")]
@@ -45,8 +46,9 @@ impl RecentReads {
         Some((self.slots.get(mixed as usize % SLOTS)?, mixed >> TIME_BITS))
     }
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX) & ((1 << TIME_BITS) - 1)
+    fn clock(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
+            & ((1 << TIME_BITS) - 1)
     }
 }
 
@@ -69,7 +71,7 @@ mod tests {
     #[test]
     fn only_the_version_that_was_read_has_an_age() {
         let reads = RecentReads::new();
-        reads.note(ResourceKey(5), Version(9));
+        reads.note(ResourceKey(5), Version(9), Instant::now());
         assert!(reads.age(ResourceKey(5), Version(9)).is_some());
         assert_eq!(reads.age(ResourceKey(5), Version(10)), None);
         assert_eq!(reads.age(ResourceKey(6), Version(9)), None);

@@ -31,20 +31,16 @@ pub struct RequestReport {
 const CLIENT_GONE: u16 = 499;
 
 impl RequestReport {
-    /// A request whose head has arrived. `path` is for the access log and may be empty without one.
+    /// A request whose head had arrived at `started`. `path` is for the access log and may be empty without one.
     pub fn new(
         metrics: Arc<RouteMetrics>,
         route: Arc<str>,
         method: Method,
         path: String,
         access_log: AccessLog,
+        started: Instant,
     ) -> Self {
-        RequestReport { metrics, route, method, path, access_log, started: Instant::now(), told: false }
-    }
-
-    /// When the request's head had arrived.
-    pub fn started(&self) -> Instant {
-        self.started
+        RequestReport { metrics, route, method, path, access_log, started, told: false }
     }
 
     /// Tells how the request ended: `outcome` is one of [`OUTCOMES`](super::names::OUTCOMES).

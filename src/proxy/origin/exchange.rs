@@ -1,12 +1,17 @@
 //! One request, sent at most once, and the head of its answer.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use http::{Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::pool::{NoConnection, Pool};
+use super::pool::{Connection, Lease, NoConnection, Over, Pool};
 use crate::decide::outcome::WriteEnd;
 use crate::proxy::body::OriginBody;
 use crate::proxy::outgoing::{BodyProgress, OutgoingBody};
@@ -38,8 +43,6 @@ impl NoAnswer {
 /// A request that hyper gives back, because no byte of it left, is sent over a new connection; one of
 /// which a byte may have left is never sent again (rule R6).
 ///
-/// `fresh` asks for a new connection from the start.
-///
 /// # How long it takes at most
 ///
 /// | wait | bound |
@@ -56,77 +59,123 @@ impl NoAnswer {
 ///
 /// # Errors
 /// Says how far the request got.
-pub async fn exchange(
-    pool: &Arc<Pool>,
+pub fn exchange<'a>(
+    pool: &'a Arc<Pool>,
     mut request: Request<OutgoingBody>,
-    bounds: &Bounds,
-    mut fresh: bool,
-) -> Result<Response<OriginBody>, NoAnswer> {
+    bounds: &'a Bounds,
+    mut over: Over,
+) -> impl Future<Output = Result<Response<OriginBody>, NoAnswer>> + Send + 'a {
     let asks_to_upgrade = request.headers().contains_key(header::UPGRADE);
+    // Not an `async fn`, which would keep the request twice. What is rarely waited for is in boxes.
+    async move {
+        loop {
+            let now = Instant::now();
+            if bounds.total.at() <= now {
+                return Err(out_of_time(bounds));
+            }
+            let mut lease = match pool.lease_idle(over, now) {
+                Some(lease) if lease.is_ready() => lease,
+                found => Box::pin(ready_lease(pool, found, over, bounds)).await?,
+            };
+            let progress = request.body().progress();
+            let total =
+                if progress.is_sent() { &bounds.total } else { progress.begin(bounds.end_of_upload(now)) };
+            lease.connection.pace.set(bounds.patience(Some(total.clone())));
+            let response_timeout = pool.upstream().response_timeout;
+            let driven = {
+                let Connection { sender, driver, timer, .. } = &mut *lease.connection;
+                let mut sent = pin!(sender.try_send_request(request));
+                let mut overdue = pin!(overdue(&progress, bounds, response_timeout, timer, now));
+                // Most requests are sent as soon as they are driven, and then need only one timer.
+                poll_fn(|cx| match driver.poll_with(cx, |cx| sent.as_mut().poll(cx)) {
+                    Poll::Ready(answered) => {
+                        Poll::Ready(answered.map_err(|failed| Lost::Failed(Box::new(failed))))
+                    }
+                    Poll::Pending => overdue.as_mut().poll(cx).map(|limit| Err(Lost::Overdue(limit))),
+                })
+                .await
+            };
+            match driven {
+                Ok(answer) => return answered(answer, lease, progress, bounds, asks_to_upgrade),
+                Err(lost) => request = given_back(lost, lease.reused, &progress)?,
+            }
+            over = Over::New;
+        }
+    }
+}
+
+/// A connection that takes a request at once: the one that was `found`, or another.
+async fn ready_lease(
+    pool: &Arc<Pool>,
+    mut found: Option<Lease>,
+    over: Over,
+    bounds: &Bounds,
+) -> Result<Lease, NoAnswer> {
     loop {
         if bounds.total.is_over() {
             return Err(out_of_time(bounds));
         }
-        let mut lease = tokio::time::timeout_at(bounds.total.at(), pool.lease(fresh))
-            .await
-            .map_err(|_| out_of_time(bounds))?
-            .map_err(not_sent)?;
-        let reused = lease.reused;
+        let mut lease = match found.take() {
+            Some(lease) => lease,
+            None => tokio::time::timeout_at(bounds.total.at(), pool.lease(over))
+                .await
+                .map_err(|_| out_of_time(bounds))?
+                .map_err(not_sent)?,
+        };
         match tokio::time::timeout(pool.upstream().connect_timeout, lease.ready()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) if reused => continue,
+            Ok(Ok(())) => return Ok(lease),
+            Ok(Err(_)) | Err(_) if lease.reused => {}
             Ok(Err(error)) => return Err(not_delivered(error.to_string())),
             Err(_) => return Err(not_delivered("a new connection took no request".to_owned())),
         }
-        let progress = request.body().progress();
-        let total =
-            if progress.is_sent() { &bounds.total } else { progress.begin(bounds.end_of_upload()) }.clone();
-        lease.connection.pace.set(bounds.patience(Some(total)));
-        let sending = lease.connection.sender.try_send_request(request);
-        let mut timer = lease.connection.timer.take();
-        let answered = tokio::select! {
-            // Most requests are sent as soon as they are driven, and then need only one timer.
-            biased;
-            answered = lease.drive(sending) => answered,
-            limit = overdue(&progress, bounds, pool, &mut timer) => {
-                return Err(NoAnswer {
-                    end: if progress.is_sent() { WriteEnd::NoAnswerInTime } else { WriteEnd::RequestIncomplete },
-                    reused,
-                    cause: format!("no answer in time: {}", limit.key()),
-                });
-            }
-        };
-        match answered {
-            // Nobody asked for another protocol: what comes next on this connection means nothing.
-            Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS && !asks_to_upgrade => {
-                let cause = "101 to a request that asked for no upgrade".to_owned();
-                return Err(NoAnswer { end: WriteEnd::BadAnswer, reused, cause });
-            }
-            Ok(answer) => {
-                lease.connection.timer = timer;
-                let upgraded = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
-                if upgraded {
-                    lease.connection.pace.becomes_a_tunnel();
-                }
-                // The rest of the request is sent beside its answer, and whatever becomes of that.
-                if upgraded || !progress.is_sent() || lease.is_blocked() {
-                    lease.connection.driver.detach();
-                }
-                return Ok(answer.map(|incoming| OriginBody::new(incoming, lease, progress, bounds)));
-            }
-            Err(mut unsent) => match unsent.take_message() {
-                Some(given_back) if reused => {
-                    request = given_back;
-                    fresh = true;
-                }
-                Some(_) => return Err(not_delivered(unsent.error().to_string())),
-                None => {
-                    let end = end_of(unsent.error(), &progress);
-                    return Err(NoAnswer { end, reused, cause: describe(unsent.error()) });
-                }
-            },
-        }
     }
+}
+
+/// Why no answer came to a request that was handed to hyper.
+enum Lost {
+    Overdue(Limit),
+    Failed(Box<TrySendError<Request<OutgoingBody>>>),
+}
+
+/// The request, if no byte of it has left and another connection may take it.
+fn given_back(lost: Lost, reused: bool, progress: &BodyProgress) -> Result<Request<OutgoingBody>, NoAnswer> {
+    match lost {
+        Lost::Overdue(limit) => {
+            let end = if progress.is_sent() { WriteEnd::NoAnswerInTime } else { WriteEnd::RequestIncomplete };
+            Err(NoAnswer { end, reused, cause: format!("no answer in time: {}", limit.key()) })
+        }
+        Lost::Failed(mut failed) => match failed.take_message() {
+            Some(request) if reused => Ok(request),
+            Some(_) => Err(not_delivered(failed.error().to_string())),
+            None => {
+                let end = end_of(failed.error(), progress);
+                Err(NoAnswer { end, reused, cause: describe(failed.error()) })
+            }
+        },
+    }
+}
+
+fn answered(
+    answer: Response<Incoming>,
+    mut lease: Lease,
+    progress: Arc<BodyProgress>,
+    bounds: &Bounds,
+    asks_to_upgrade: bool,
+) -> Result<Response<OriginBody>, NoAnswer> {
+    let upgraded = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if upgraded && !asks_to_upgrade {
+        // Nobody asked for another protocol: what comes next on this connection means nothing.
+        let cause = "101 to a request that asked for no upgrade".to_owned();
+        return Err(NoAnswer { end: WriteEnd::BadAnswer, reused: lease.reused, cause });
+    }
+    if upgraded {
+        lease.connection.pace.becomes_a_tunnel();
+    }
+    // The rest of the request is sent beside its answer, and whatever becomes of that.
+    if upgraded || !progress.is_sent() || lease.is_blocked() {
+        lease.connection.driver.detach();
+    }
+    Ok(answer.map(|incoming| OriginBody::new(incoming, lease, progress, bounds)))
 }
 
 /// Over when the request was not sent in time, or the origin has had all of it for `response_timeout`
@@ -135,22 +184,27 @@ pub async fn exchange(
 async fn overdue(
     progress: &BodyProgress,
     bounds: &Bounds,
-    pool: &Pool,
+    response_timeout: Duration,
     timer: &mut Option<Pin<Box<Sleep>>>,
+    mut now: Instant,
 ) -> Limit {
-    if let Err(limit) = progress.over().await {
-        return limit;
+    if progress.is_sending() {
+        if let Err(limit) = Box::pin(progress.over()).await {
+            return limit;
+        }
+        now = Instant::now();
     }
-    let answered_by = Instant::now() + pool.upstream().response_timeout;
+    let answered_by = now + response_timeout;
     let ends = answered_by.min(bounds.total.at());
     // The connection's own, which each request puts off: a new one would be entered and taken out each time.
-    match timer {
-        Some(timer) => timer.as_mut().reset(ends),
-        None => *timer = Some(Box::pin(sleep_until(ends))),
-    }
-    if let Some(timer) = timer {
-        timer.await;
-    }
+    let timer = match timer {
+        Some(timer) => {
+            timer.as_mut().reset(ends);
+            timer
+        }
+        None => timer.insert(Box::pin(sleep_until(ends))),
+    };
+    timer.await;
     if answered_by < bounds.total.at() {
         bounds.hits.hit(Limit::ResponseTime);
         return Limit::ResponseTime;

@@ -2,10 +2,9 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -13,7 +12,7 @@ use parking_lot::Mutex;
 use prometheus::IntGauge;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::driver::Driver;
 use super::stream::{self, Liveness};
@@ -64,6 +63,18 @@ pub struct Lease {
     _in_use: OwnedSemaphorePermit,
 }
 
+/// Which connection a request goes out on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// An idle one that a look at its socket finds quiet, or a new one.
+    Quiet,
+    /// An idle one without that look, which is a system call, or a new one. For reads that are sent once more when
+    /// their connection proves to be dead; what the reactor has heard of it, hyper finds before it sends.
+    Any,
+    /// A new one.
+    New,
+}
+
 /// Why there is no connection. No byte of a request has left.
 #[derive(Debug)]
 pub enum NoConnection {
@@ -91,11 +102,21 @@ impl Pool {
         &self.upstream
     }
 
-    /// A connection: an idle one that is still alive, or a new one. `fresh` asks for a new one.
+    /// An idle connection, if there is one that a request may go out on now.
+    pub fn lease_idle(self: &Arc<Self>, over: Over, now: Instant) -> Option<Lease> {
+        if over == Over::New {
+            return None;
+        }
+        let permit = self.in_use.clone().try_acquire_owned().ok()?;
+        let connection = self.take_idle(over, now)?;
+        Some(Lease { connection, reused: true, pool: self.clone(), _in_use: permit })
+    }
+
+    /// A connection, for which it waits: until one may be used, and is made.
     ///
     /// # Errors
     /// If none can be had.
-    pub async fn lease(self: &Arc<Self>, fresh: bool) -> Result<Lease, NoConnection> {
+    pub async fn lease(self: &Arc<Self>, over: Over) -> Result<Lease, NoConnection> {
         let permit = match self.in_use.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
@@ -105,7 +126,7 @@ impl Pool {
                     .map_err(|_| NoConnection::AllInUse)?
             }
         };
-        let found = if fresh { None } else { self.take_idle() };
+        let found = if over == Over::New { None } else { self.take_idle(over, Instant::now()) };
         let (connection, reused) = match found {
             Some(connection) => (connection, true),
             None => (self.connect().await.map_err(NoConnection::Unreachable)?, false),
@@ -119,10 +140,10 @@ impl Pool {
     }
 
     /// The most recently used idle connection that is alive; the others of this look are closed.
-    fn take_idle(&self) -> Option<Box<Connection>> {
+    fn take_idle(&self, over: Over, now: Instant) -> Option<Box<Connection>> {
         loop {
             let idle = self.idle.lock().pop()?;
-            if self.is_usable(&idle) {
+            if self.is_open(&idle, now) && (over == Over::Any || idle.connection.liveness.is_quiet()) {
                 return Some(idle.connection);
             }
         }
@@ -140,13 +161,13 @@ impl Pool {
 
     /// Closes connections that were idle for too long, and those that their origin has closed.
     pub fn tidy(&self) {
-        self.idle.lock().retain(|idle| self.is_usable(idle));
+        let now = Instant::now();
+        self.idle.lock().retain(|idle| self.is_open(idle, now) && idle.connection.liveness.is_quiet());
     }
 
-    fn is_usable(&self, idle: &Idle) -> bool {
-        idle.since.elapsed() < self.upstream.idle_timeout
+    fn is_open(&self, idle: &Idle, now: Instant) -> bool {
+        now.saturating_duration_since(idle.since) < self.upstream.idle_timeout
             && !idle.connection.sender.is_closed()
-            && idle.connection.liveness.is_quiet()
     }
 
     /// Connects to the first server that accepts, beginning with the one whose turn it is.
@@ -192,23 +213,18 @@ impl Lease {
         self.connection.liveness.has_failed()
     }
 
+    /// Whether the connection takes a request at once.
+    pub fn is_ready(&self) -> bool {
+        self.connection.sender.is_ready()
+    }
+
     /// Waits until the connection takes a request.
     ///
     /// # Errors
     /// If it is closed.
     pub async fn ready(&mut self) -> hyper::Result<()> {
         let Connection { sender, driver, .. } = &mut *self.connection;
-        if sender.is_ready() {
-            return Ok(());
-        }
         poll_fn(|cx| driver.poll_with(cx, |cx| sender.poll_ready(cx))).await
-    }
-
-    /// Drives the connection until this has come of it.
-    pub async fn drive<F: Future>(&mut self, result: F) -> F::Output {
-        let mut result = pin!(result);
-        let driver = &mut self.connection.driver;
-        poll_fn(|cx| driver.poll_with(cx, |cx| result.as_mut().poll(cx))).await
     }
 
     /// Whether something that was sent still waits for the origin to take it.
