@@ -9,17 +9,26 @@ use crate::identify::content::Content;
 use crate::identify::query;
 use crate::identify::resource_id::ResourceId;
 use crate::identify::target_path::TargetPath;
-use crate::request::method::{Effect, OVERRIDE_PARAMETER, overrides_in_fields};
+use crate::request::method::{Effect, OVERRIDE_PARAMETER, is_override_field, overrides_in_fields};
 
 /// The methods that a request's fields, its query and its form state beside its own.
 pub fn overrides(fields: &HeaderMap, query: Option<&str>, form: &[u8]) -> Vec<Vec<u8>> {
-    let form = String::from_utf8_lossy(form);
-    let in_parameters = [query.unwrap_or_default(), &form]
-        .into_iter()
-        .flat_map(|text| query::values(text, OVERRIDE_PARAMETER))
-        .map(|name| name.into_owned().into_bytes());
-    let stated = overrides_in_fields(fields).map(<[u8]>::to_vec).chain(in_parameters);
-    stated.filter(|name| !name.is_empty()).collect()
+    let mut stated: Vec<Vec<u8>> = Vec::new();
+    // Nearly every request has none of the three.
+    if fields.keys().any(is_override_field) {
+        stated.extend(overrides_in_fields(fields).map(<[u8]>::to_vec));
+    }
+    let mut add = |text: &str| {
+        let values = query::values(text, OVERRIDE_PARAMETER).filter(|name| !name.is_empty());
+        stated.extend(values.map(|name| name.into_owned().into_bytes()));
+    };
+    if let Some(query) = query {
+        add(query);
+    }
+    if !form.is_empty() {
+        add(&String::from_utf8_lossy(form));
+    }
+    stated
 }
 
 /// What a request does, by the strictest of its methods.

@@ -206,7 +206,7 @@ pub fn claim(
     let states_only_a_date = stated.if_match.is_none() && stated.if_none_match.is_none();
     let names_a_state = lists_tags || probe.must_not_exist || probe.unmodified_since.is_some();
     if !states_only_a_date || probe.unmodified_since.is_some() {
-        if policy.validator == Validator::Enforced {
+        if matches!(policy.validator, Validator::Enforced) {
             // A value that is no tag could not go on, and the origin would find nothing to judge.
             if matches!(&stated.if_match, Some(TagCondition::Tags(tags)) if tags.is_empty()) {
                 return Err(say::stale());

@@ -4,6 +4,7 @@
 //! slot. Two resources in one slot cost a spurious refusal at worst, two slots for one resource lose
 //! updates; so names are folded generously, and the origin is sent the path as the client spelled it.
 
+pub mod by_text;
 pub mod content;
 pub mod fold;
 pub mod look;

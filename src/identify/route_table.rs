@@ -1,13 +1,14 @@
 //! Which route a host and a path take: the most specific one.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use smallvec::SmallVec;
 
+use super::by_text::ByText;
 use super::fold::{Fold, fold_segment};
 use super::name_range::PathShape;
-use super::target_path::{TargetPath, USUAL_DEPTH};
+use super::target_path::{TargetPath, USUAL_DEPTH, segments_of_plain};
 
 /// A host that a route is for, as configured and checked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -127,8 +128,8 @@ impl PathPattern {
 pub struct RouteTable<R> {
     routes: Vec<R>,
     /// For each host that any route names: the routes for it, and those for every host.
-    exact: HashMap<String, Tree>,
-    below: HashMap<String, Tree>,
+    exact: ByText<Tree>,
+    below: ByText<Tree>,
     any_host: Tree,
 }
 
@@ -136,7 +137,7 @@ pub struct RouteTable<R> {
 /// more than "everything below"; where a more specific branch leads nowhere the next one is tried.
 #[derive(Clone, Debug, Default)]
 struct Tree {
-    literals: HashMap<String, Tree>,
+    literals: ByText<Tree>,
     parameter: Option<Box<Tree>>,
     /// The route whose pattern ends here.
     here: Option<Taken>,
@@ -173,36 +174,22 @@ impl Tree {
         }
     }
 
-    fn find(&self, segments: &[Segment<'_>]) -> Option<usize> {
-        let Some((segment, below)) = segments.split_first() else {
+    /// Looks up folded segments. A pattern may also spell out the format suffix that the last one came with:
+    /// `with_format` is that segment with it, where it has one.
+    fn find<'p>(
+        &self,
+        mut segments: impl Iterator<Item = &'p str> + Clone,
+        with_format: Option<&str>,
+    ) -> Option<usize> {
+        let Some(segment) = segments.next() else {
             return self.here.or(self.rest).map(|taken| taken.route);
         };
-        let literal = |text: &Cow<'_, str>| self.literals.get(&**text).and_then(|branch| branch.find(below));
-        literal(&segment.folded)
-            .or_else(|| segment.with_format.as_ref().and_then(literal))
-            .or_else(|| self.parameter.as_ref().and_then(|branch| branch.find(below)))
+        let literal = |text: &str| self.literals.get(text)?.find(segments.clone(), with_format);
+        literal(segment)
+            .or_else(|| with_format.filter(|_| segments.clone().next().is_none()).and_then(literal))
+            .or_else(|| self.parameter.as_ref()?.find(segments.clone(), with_format))
             .or_else(|| self.rest.map(|taken| taken.route))
     }
-}
-
-/// The segments to look up: folded, and the last one also with the format suffix that it came with.
-fn to_find<'p>(
-    folded: impl Iterator<Item = Cow<'p, str>>,
-    with_format: impl Iterator<Item = Cow<'p, str>>,
-) -> SmallVec<[Segment<'p>; USUAL_DEPTH]> {
-    let mut segments: SmallVec<[Segment<'p>; USUAL_DEPTH]> =
-        folded.map(|folded| Segment { folded, with_format: None }).collect();
-    if let Some(segment) = segments.last_mut() {
-        segment.with_format = with_format.last().filter(|text| *text != segment.folded);
-    }
-    segments
-}
-
-/// A segment of a path that is looked up.
-struct Segment<'p> {
-    folded: Cow<'p, str>,
-    /// The last one with its format suffix, which a pattern may spell out.
-    with_format: Option<Cow<'p, str>>,
 }
 
 /// Two routes that match the same requests.
@@ -226,7 +213,7 @@ impl<R> RouteTable<R> {
         let mut clashes = Vec::new();
         let keys: BTreeSet<Option<&HostPattern>> =
             specs.iter().flat_map(|(h, _)| h).map(Some).chain([None]).collect();
-        let (mut exact, mut below, mut any_host) = (HashMap::new(), HashMap::new(), Tree::default());
+        let (mut exact, mut below, mut any_host) = (ByText::default(), ByText::default(), Tree::default());
         for key in keys {
             let tree = tree_for(key, &specs, &mut clashes);
             match key {
@@ -244,19 +231,13 @@ impl<R> RouteTable<R> {
     /// The route of a request. `host` is the `Host` field's value; its port, case and trailing dot do
     /// not count.
     pub fn find(&self, host: Option<&str>, path: &TargetPath) -> Option<&R> {
-        let tree = host.and_then(|host| self.tree_of(&canonical_host(host))).unwrap_or(&self.any_host);
-        let with_format = Fold { format_suffix: false, ..Fold::default() };
-        // A plain path has no such suffix.
-        let suffixed = path.plain().is_none().then(|| path.segments(with_format)).into_iter().flatten();
-        let taken = tree.find(&to_find(path.segments(Fold::default()), suffixed));
-        // An encoded slash belongs to a name, or so it is read first; if that leads nowhere it is read as
-        // a separator, so that a path which could be a guarded resource is refused as one.
-        let separated = || {
-            let _doubt = path.ambiguity()?;
-            let (folded, with_format) = (path.routed(), path.folded(with_format));
-            tree.find(&to_find(split(&folded), split(&with_format)))
+        let tree = host.and_then(|host| self.tree_of(host)).unwrap_or(&self.any_host);
+        let taken = match path.plain() {
+            // It has no format suffix.
+            Some(plain) => tree.find(segments_of_plain(plain.path()), None),
+            None => find_folded(tree, path),
         };
-        self.routes.get(taken.or_else(separated)?)
+        self.routes.get(taken?)
     }
 
     /// The same table with something else in the place of each route.
@@ -274,22 +255,41 @@ impl<R> RouteTable<R> {
         self.routes.iter()
     }
 
+    /// The tree for a host that some route names.
     fn tree_of(&self, host: &str) -> Option<&Tree> {
-        let parents = host.match_indices('.').filter_map(|(at, _)| host.get(at + 1..));
-        self.exact.get(host).or_else(|| parents.filter_map(|parent| self.below.get(parent)).next())
+        if self.exact.is_empty() && self.below.is_empty() {
+            return None;
+        }
+        let host = &*canonical_host(host);
+        let parents = || host.match_indices('.').filter_map(|(at, _)| host.get(at + 1..));
+        self.exact.get(host).or_else(|| parents().find_map(|parent| self.below.get(parent)))
     }
 }
 
+fn find_folded(tree: &Tree, path: &TargetPath) -> Option<usize> {
+    let with_format = Fold { format_suffix: false, ..Fold::default() };
+    let segments: SmallVec<[Cow<'_, str>; USUAL_DEPTH]> = path.segments(Fold::default()).collect();
+    let last = path.segments(with_format).last();
+    // An encoded slash belongs to a name, or so it is read first; if that leads nowhere it is read as
+    // a separator, so that a path which could be a guarded resource is refused as one.
+    let separated = || {
+        let _doubt = path.ambiguity()?;
+        let (folded, with_format) = (path.routed(), path.folded(with_format));
+        tree.find(split(&folded), split(&with_format).last())
+    };
+    tree.find(segments.iter().map(|segment| &**segment), last.as_deref()).or_else(separated)
+}
+
 /// The segments of a path that is folded already.
-fn split(path: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    path.split('/').skip(1).map(Cow::Borrowed)
+fn split(path: &str) -> impl Iterator<Item = &str> + Clone {
+    path.split('/').skip(1)
 }
 
 /// A host without port, trailing dot and letter case.
 pub fn canonical_host(host: &str) -> Cow<'_, str> {
     let bare = match host.strip_prefix('[').and_then(|v6| v6.split_once(']')) {
         Some((v6, _)) => v6,
-        None => host.split(':').next().unwrap_or_default(),
+        None => host.bytes().position(|b| b == b':').and_then(|port| host.get(..port)).unwrap_or(host),
     };
     let bare = bare.trim_end_matches('.');
     match bare.bytes().any(|b| b.is_ascii_uppercase()) {

@@ -143,8 +143,21 @@ impl TargetPath {
             Form::Plain(target) => (target.path(), None),
             Form::Apart(apart) => ("", Some(apart)),
         };
-        (plain.split('/').skip(1).filter(|segment| !segment.is_empty()), apart)
+        (segments_of_plain(plain), apart)
     }
+}
+
+/// The segments of a path that is plain.
+///
+/// By its bytes: they are few, and [`str::split`] takes several times as long to begin with each of them.
+pub(super) fn segments_of_plain(path: &str) -> impl Iterator<Item = &str> + Clone {
+    let mut rest = path.strip_prefix('/').filter(|below_root| !below_root.is_empty());
+    std::iter::from_fn(move || {
+        let from_here = rest?;
+        let slash = from_here.bytes().position(|b| b == b'/');
+        rest = slash.and_then(|at| from_here.get(at + 1..));
+        from_here.get(..slash.unwrap_or(from_here.len()))
+    })
 }
 
 impl Apart {

@@ -2,10 +2,19 @@
 
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::permit::WritePermit;
 use crate::decide::claim::{HoldMode, VersionCondition};
 use crate::decide::verdict::Refusal;
 use crate::request::version_tag::ResourceKey;
+
+/// How many resources a write occupies nearly always: its own, and perhaps the upstream as a whole. More cost an
+/// allocation.
+pub(super) const USUAL_PLACES: usize = 2;
+
+/// What a write occupies.
+pub(super) type Places = SmallVec<[Place; USUAL_PLACES]>;
 
 /// A resource, and how a write wants to occupy it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +84,8 @@ impl BeginWrite {
     }
 
     /// Every place once: the target first, then the upstream as a whole, then the others.
-    pub(super) fn places(&self) -> Vec<Place> {
-        let mut places = Vec::with_capacity(2 + self.others.len());
+    pub(super) fn places(&self) -> Places {
+        let mut places = Places::new();
         places.push(self.target);
         for place in self.whole.iter().chain(&self.others) {
             if places.iter().all(|p| p.key != place.key) {

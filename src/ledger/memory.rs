@@ -3,17 +3,15 @@
 mod restart;
 mod shards;
 
-use std::hash::Hasher;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
-use siphasher::sip::SipHasher13;
 use tokio::time::Instant;
 
 pub use super::begin::{BeginWrite, Begun, NotBegun, Place};
-use super::keyed_hash::keyed_hash;
+use super::keyed_hash::{keyed_hash, keyed_hash_64};
 use super::names::{Epoch, Names, NamesInForce, SavedNames};
 use super::permit::WritePermit;
 use super::protocol::{BegunAt, Busy, Ending, Millis, NoRoom, Owed, SavedHold};
@@ -195,12 +193,7 @@ impl MemoryLedger {
     }
 
     fn hash(&self, parts: &[&[u8]]) -> ResourceKey {
-        let mut hasher = SipHasher13::new_with_keys(self.keys.0, self.keys.1);
-        for part in parts {
-            hasher.write_usize(part.len());
-            hasher.write(part);
-        }
-        ResourceKey(hasher.finish())
+        ResourceKey(keyed_hash_64((self.keys.0, self.keys.1), parts))
     }
 
     /// R3: what a read may be stamped with. To be called before the request is forwarded.

@@ -4,7 +4,6 @@
 //! gets a slot of its own, which nobody has a tag of; writes to it wait until every write of before has
 //! ended, and then it gets another one, so that what was read meanwhile is stale too.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use crate::decide::naming::{Affected, Naming};
+use crate::identify::by_text::ByText;
 
 /// Names and their slots, and the writes under way to each upstream.
 pub struct Names(RwLock<Arc<NamesInForce>>);
@@ -27,10 +27,10 @@ pub struct NamesInForce {
     /// Names that the process before had changed, and whose slots it had not opened.
     left_over: Vec<Affected>,
     /// The writes under way, by upstream; counted anew once names of the upstream have changed.
-    writes: HashMap<String, Arc<AtomicUsize>>,
+    writes: ByText<Arc<AtomicUsize>>,
     /// By upstream, the number of the last configuration that has changed names because of its routes, or
     /// names of its resources.
-    concerned: HashMap<String, u64>,
+    concerned: ByText<u64>,
 }
 
 /// Names that a configuration has changed.
@@ -110,7 +110,7 @@ impl Names {
             opening: opening.clone(),
         });
         let changed = changed.collect();
-        let (writes, concerned) = (HashMap::new(), HashMap::new());
+        let (writes, concerned) = (ByText::default(), ByText::default());
         Names(RwLock::new(Arc::new(NamesInForce { era, naming, changed, left_over, writes, concerned })))
     }
 

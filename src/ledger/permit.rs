@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::memory::{EndWrite, HoldEnding, MemoryLedger, Place};
+use super::begin::Places;
+use super::memory::{EndWrite, HoldEnding, MemoryLedger};
 use super::protocol::BegunAt;
 use crate::decide::outcome::{UnknownCause, WriteOutcome};
 use crate::request::version_tag::{ResourceKey, Version};
@@ -15,7 +16,7 @@ use crate::request::version_tag::{ResourceKey, Version};
 /// "unknown": the hold goes on for the settle time.
 pub struct WritePermit {
     ledger: Arc<MemoryLedger>,
-    places: Vec<Place>,
+    places: Places,
     target: ResourceKey,
     /// The slot of the upstream as a whole, where the write takes part in it.
     whole: Option<ResourceKey>,
@@ -59,7 +60,7 @@ pub enum Settlement {
 impl WritePermit {
     pub(super) fn new(
         ledger: Arc<MemoryLedger>,
-        places: Vec<Place>,
+        places: Places,
         target: ResourceKey,
         whole: Option<ResourceKey>,
         begun: BegunAt,

@@ -13,6 +13,9 @@ use crate::request::version_tag::ResourceKey;
 #[derive(Default)]
 pub struct Waiting {
     queues: DashMap<ResourceKey, Arc<Queue>>,
+    /// How many wait for anything. Whether there are queues at all takes a lock for each part of their map, of
+    /// which there are four a core.
+    all: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -37,14 +40,16 @@ impl Waiting {
             return None;
         }
         entry.waiters.fetch_add(1, Ordering::AcqRel);
+        self.all.fetch_add(1, Ordering::AcqRel);
         let queue = entry.value().clone();
         drop(entry);
         Some(Waiter { waiting: self, key, queue })
     }
 
-    /// Wakes everybody who waits for the resource; each is judged again.
+    /// Wakes everybody who waits for the resource; each is judged again. To be called after the step that freed it:
+    /// whoever waits had joined, and was counted, before it found the resource occupied.
     pub fn wake(&self, key: ResourceKey) {
-        if self.queues.is_empty() {
+        if self.all.load(Ordering::Acquire) == 0 {
             return;
         }
         if let Some(queue) = self.queues.get(&key) {
@@ -68,6 +73,7 @@ impl Waiter<'_> {
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
+        self.waiting.all.fetch_sub(1, Ordering::AcqRel);
         self.queue.waiters.fetch_sub(1, Ordering::AcqRel);
         self.waiting.queues.remove_if(&self.key, |_, queue| queue.waiters.load(Ordering::Acquire) == 0);
     }
@@ -86,5 +92,6 @@ mod tests {
         assert!(waiting.join(key, 1).is_none());
         drop(first);
         assert!(waiting.queues.is_empty());
+        assert_eq!(waiting.all.into_inner(), 0);
     }
 }

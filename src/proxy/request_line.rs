@@ -62,10 +62,15 @@ pub struct Lines {
     suspects: Suspects,
     /// What has come of the present line, or the end of that.
     line: Vec<u8>,
+    /// Whether there may be a fragment in that.
+    line_is_suspect: bool,
 }
 
 /// A fragment further from the end of its line goes unseen. Longer than what browsers and most servers take.
 const LONGEST: usize = 16 * 1024;
+
+/// How much room a connection keeps for the end of what its client sent last: of a small body, as a rule.
+const LONGEST_ROOM_KEPT: usize = 2 * 1024;
 
 /// How many bytes of such lines are kept: the longest one, and the others of a pipeline.
 const MOST: usize = 2 * LONGEST;
@@ -76,23 +81,34 @@ const MOST_LINES: usize = 64;
 impl Lines {
     /// Suspect lines are kept there.
     pub fn new(suspects: Suspects) -> Self {
-        Lines { suspects, line: Vec::new() }
+        Lines { suspects, line: Vec::new(), line_is_suspect: false }
     }
 
     /// The client sent this.
     pub fn look(&mut self, read: &[u8]) {
-        if memchr(b'#', read).is_some() || memchr(b'#', &self.line).is_some() {
+        let is_suspect = memchr(b'#', read).is_some();
+        if is_suspect || self.line_is_suspect {
             let mut lines = read.split(|byte| *byte == b'\n');
             let begun = lines.next_back().unwrap_or_default();
             for line in lines {
                 self.end_line(line);
             }
             self.begin_line(begun);
+            self.line_is_suspect = memchr(b'#', &self.line).is_some();
         } else if let Some(end) = memrchr(b'\n', read) {
-            self.line = Vec::new();
+            self.forget_line();
             self.begin_line(read.get(end + 1..).unwrap_or_default());
         } else {
             self.begin_line(read);
+        }
+    }
+
+    /// A short one leaves its room to the next.
+    fn forget_line(&mut self) {
+        if self.line.capacity() > LONGEST_ROOM_KEPT {
+            self.line = Vec::new();
+        } else {
+            self.line.clear();
         }
     }
 

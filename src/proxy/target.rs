@@ -1,5 +1,7 @@
 //! What a request is aimed at: the path to match, the host to match, the target to forward.
 
+use std::net::Ipv6Addr;
+
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 
@@ -31,7 +33,15 @@ impl Target {
         if request.extensions().get::<HasFragment>().is_some() {
             return Err(say::ambiguous("a fragment (`#`), which belongs to links and not to requests"));
         }
-        if !is_chunked_at_most(request.headers()) {
+        let (mut hosts, mut codings) = (Lines::None, Lines::None);
+        for (name, value) in request.headers() {
+            match *name {
+                header::HOST => hosts = hosts.and(value),
+                header::TRANSFER_ENCODING => codings = codings.and(value),
+                _ => {}
+            }
+        }
+        if !codings.are_chunked_at_most() {
             return Err(say::ambiguous("a Transfer-Encoding beside it that is not just `chunked`"));
         }
         let uri = request.uri();
@@ -45,10 +55,10 @@ impl Target {
         if in_target.is_some_and(|authority| authority.contains('@')) {
             return Err(say::ambiguous("a user name in it"));
         }
-        if in_target.is_some_and(|authority| !is_host(authority)) {
+        if in_target.is_some_and(|authority| !is_host(authority.as_bytes())) {
             return Err(say::ambiguous("a host that is none"));
         }
-        let in_field = host_field(request.headers(), request.version())?;
+        let in_field = host_field(hosts, request.version())?;
         if let (Some(target), Some(field)) = (in_target, text_of(in_field.as_ref()))
             && canonical_host(target) != canonical_host(field)
         {
@@ -73,50 +83,69 @@ impl Target {
     }
 }
 
+/// The lines of a field that may have one.
+#[derive(Clone, Copy)]
+enum Lines<'f> {
+    None,
+    One(&'f HeaderValue),
+    Several,
+}
+
+impl<'f> Lines<'f> {
+    fn and(self, line: &'f HeaderValue) -> Self {
+        match self {
+            Lines::None => Lines::One(line),
+            Lines::One(_) | Lines::Several => Lines::Several,
+        }
+    }
+
+    /// As those of `Transfer-Encoding`.
+    fn are_chunked_at_most(self) -> bool {
+        match self {
+            Lines::None => true,
+            Lines::One(only) => only.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+            Lines::Several => false,
+        }
+    }
+}
+
 /// A transfer coding other than chunked would be taken off on the way without being undone: the origin
 /// would store coded bytes as if they were the content (RFC 9112 section 6.1).
 pub(super) fn is_chunked_at_most(fields: &HeaderMap) -> bool {
-    let mut codings = fields.get_all(header::TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => true,
-        (Some(only), None) => only.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
-        (Some(_), Some(_)) => false,
-    }
+    fields.get_all(header::TRANSFER_ENCODING).iter().fold(Lines::None, Lines::and).are_chunked_at_most()
 }
 
 fn text_of(value: Option<&HeaderValue>) -> Option<&str> {
     value.and_then(|value| value.to_str().ok())
 }
 
-fn host_field(fields: &HeaderMap, version: Version) -> Result<Option<HeaderValue>, Refusal> {
-    let mut hosts = fields.get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(_), Some(_)) => Err(say::ambiguous("more than one field Host beside it")),
-        (Some(host), None) => match host.to_str() {
-            Ok(text) if text.is_empty() || is_host(text) => Ok(Some(host.clone())),
-            Ok(_) | Err(_) => Err(say::ambiguous("a field Host beside it that is not a host")),
-        },
-        (None, _) if version == Version::HTTP_11 => {
+fn host_field(hosts: Lines<'_>, version: Version) -> Result<Option<HeaderValue>, Refusal> {
+    match hosts {
+        Lines::Several => Err(say::ambiguous("more than one field Host beside it")),
+        Lines::One(host) if host.is_empty() || is_host(host.as_bytes()) => Ok(Some(host.clone())),
+        Lines::One(_) => Err(say::ambiguous("a field Host beside it that is not a host")),
+        Lines::None if version == Version::HTTP_11 => {
             Err(say::ambiguous("no field Host beside it, which HTTP/1.1 requires"))
         }
-        (None, _) => Ok(None),
+        Lines::None => Ok(None),
     }
 }
 
 /// Whether a text is a host and perhaps a port (RFC 9110 section 4.2.1), as they are registered and
 /// resolved: without the further characters and the percent-encodings that RFC 3986 allows, which servers
 /// read differently.
-fn is_host(text: &str) -> bool {
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port),
-        Some(_) | None => (text, ""),
+fn is_host(text: &[u8]) -> bool {
+    let (host, port) = match text.iter().rposition(|b| *b == b':').and_then(|at| text.split_at_checked(at)) {
+        Some((host, [_colon, port @ ..])) if !port.ends_with(b"]") => (host, port),
+        Some(_) | None => (text, &[][..]),
     };
-    let literal = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
-    let is_named = match literal {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b)),
+    let is_named = match host {
+        [b'[', address @ .., b']'] => {
+            std::str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok())
+        }
+        name => name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~')),
     };
-    is_named && !host.is_empty() && port.bytes().all(|b| b.is_ascii_digit())
+    is_named && !host.is_empty() && port.iter().all(u8::is_ascii_digit)
 }
 
 #[cfg(test)]
@@ -126,13 +155,13 @@ mod tests {
     #[test]
     fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {
         for host in ["a", "a.b-c_d.", "A:80", "a:", "127.0.0.1:8080", "[::1]", "[2001:db8::1]:443"] {
-            assert!(is_host(host), "{host}");
+            assert!(is_host(host.as_bytes()), "{host}");
         }
         for other in [
             "", ":80", "a b", "a,b", "u@a", "a/b", "a#", "a?", "a\\b", "a:b", "a:1:2", "::1", "[::1", "[a]",
             "%61", "<a>",
         ] {
-            assert!(!is_host(other), "{other}");
+            assert!(!is_host(other.as_bytes()), "{other}");
         }
     }
 }

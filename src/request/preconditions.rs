@@ -59,24 +59,59 @@ impl Preconditions {
     /// If `If-Match`, `If-None-Match` or an `If-Range` that is no date is not what the grammar allows.
     /// An invalid date is ignored, as RFC 9110 asks.
     pub fn read(fields: &HeaderMap) -> Result<Self, MalformedPrecondition> {
-        let if_match = tag_condition(fields, header::IF_MATCH)?;
-        let if_none_match = tag_condition(fields, header::IF_NONE_MATCH)?;
-        let if_unmodified_since = match if_match {
-            Some(_) => None,
-            None => date(fields, &header::IF_UNMODIFIED_SINCE),
-        };
-        let if_modified_since = match if_none_match {
-            Some(_) => None,
-            None => date(fields, &header::IF_MODIFIED_SINCE),
-        };
-        let if_range = if_range(fields)?;
-        Ok(Preconditions { if_match, if_none_match, if_unmodified_since, if_modified_since, if_range })
+        let there = There::in_the(fields);
+        if there == There::default() {
+            return Ok(Preconditions::default());
+        }
+        let tags = |there: bool, name| there.then(|| tag_condition(fields, name)).transpose();
+        let date = |there: bool, name| there.then(|| date(fields, name)).flatten();
+        Ok(Preconditions {
+            if_match: tags(there.if_match, header::IF_MATCH)?,
+            if_none_match: tags(there.if_none_match, header::IF_NONE_MATCH)?,
+            if_unmodified_since: date(
+                there.if_unmodified_since && !there.if_match,
+                &header::IF_UNMODIFIED_SINCE,
+            ),
+            if_modified_since: date(
+                there.if_modified_since && !there.if_none_match,
+                &header::IF_MODIFIED_SINCE,
+            ),
+            if_range: if there.if_range { if_range(fields)? } else { None },
+        })
     }
 
     /// States `If-Match`, as if it had come in its field.
     pub fn state_if_match(&mut self, tags: TagCondition) {
         self.if_match = Some(tags);
         self.if_unmodified_since = None;
+    }
+}
+
+/// Which of the fields are there, told by one walk over all of them: most requests have none, and to look each
+/// of them up takes longer.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct There {
+    if_match: bool,
+    if_none_match: bool,
+    if_unmodified_since: bool,
+    if_modified_since: bool,
+    if_range: bool,
+}
+
+impl There {
+    fn in_the(fields: &HeaderMap) -> Self {
+        let mut there = There::default();
+        for name in fields.keys() {
+            match *name {
+                header::IF_MATCH => there.if_match = true,
+                header::IF_NONE_MATCH => there.if_none_match = true,
+                header::IF_UNMODIFIED_SINCE => there.if_unmodified_since = true,
+                header::IF_MODIFIED_SINCE => there.if_modified_since = true,
+                header::IF_RANGE => there.if_range = true,
+                _ => {}
+            }
+        }
+        there
     }
 }
 
@@ -94,15 +129,9 @@ pub fn is_ours_alone(fields: &HeaderMap, name: &HeaderName) -> bool {
     }
 }
 
-fn tag_condition(
-    fields: &HeaderMap,
-    name: HeaderName,
-) -> Result<Option<TagCondition>, MalformedPrecondition> {
-    if !fields.contains_key(&name) {
-        return Ok(None);
-    }
+fn tag_condition(fields: &HeaderMap, name: HeaderName) -> Result<TagCondition, MalformedPrecondition> {
     let lines = fields.get_all(&name).iter().map(http::HeaderValue::as_bytes);
-    TagCondition::parse(lines).map(Some).map_err(|problem| MalformedPrecondition { field: name, problem })
+    TagCondition::parse(lines).map_err(|problem| MalformedPrecondition { field: name, problem })
 }
 
 /// The date in a field. What is not one valid HTTP-date is ignored, a repeated one too (RFC 9110 sections 13.1.3

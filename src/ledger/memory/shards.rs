@@ -1,8 +1,10 @@
 //! The slots of all resources, in shards with a lock each.
 
 use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
 
 use super::Place;
+use crate::ledger::begin::USUAL_PLACES;
 use crate::ledger::protocol::Slots;
 use crate::ledger::snapshot::MAX_SHARDS;
 use crate::request::version_tag::{ResourceKey, Version};
@@ -46,11 +48,18 @@ impl Shards {
 
     /// Those of some places, in the order of their index, so that no two writers wait for each other.
     pub(super) fn lock(&self, places: &[Place]) -> Locked<'_> {
-        let mut indexes: Vec<usize> = places.iter().map(|place| self.index(place.key)).collect();
+        let mut guards = SmallVec::new();
+        if let [only] = places {
+            guards.push((self.index(only.key), self.lock_of(only.key)));
+            return Locked { shards: self, guards };
+        }
+        let mut indexes: SmallVec<[usize; USUAL_PLACES]> =
+            places.iter().map(|place| self.index(place.key)).collect();
         indexes.sort_unstable();
         indexes.dedup();
         let lock = |index: usize| self.0.get(index).map(|shard| (index, shard.lock()));
-        Locked { shards: self, guards: indexes.into_iter().filter_map(lock).collect() }
+        guards.extend(indexes.into_iter().filter_map(lock));
+        Locked { shards: self, guards }
     }
 
     /// While the ledger is nobody else's yet.
@@ -77,7 +86,7 @@ impl Shards {
 /// The shards of some places, locked.
 pub(super) struct Locked<'l> {
     shards: &'l Shards,
-    guards: Vec<(usize, MutexGuard<'l, Slots>)>,
+    guards: SmallVec<[(usize, MutexGuard<'l, Slots>); USUAL_PLACES]>,
 }
 
 impl Locked<'_> {
