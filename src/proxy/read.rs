@@ -47,7 +47,7 @@ pub async fn read(
     body: RequestBody,
     started: Instant,
 ) -> (Response<AnswerBody>, &'static str) {
-    if ask.policy().validator != Validator::Version {
+    if !matches!(ask.policy().validator, Validator::Version) {
         // In a box, like all that most requests never wait for: a request takes the room of its longest way.
         return Box::pin(shown_read::read(ask, named, parts, body, started)).await;
     }

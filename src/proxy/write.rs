@@ -24,7 +24,7 @@
 use std::time::{Instant, SystemTime};
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 
 use super::admit::{Admitted, give_up};
 use super::ask::{Ask, Named};
@@ -33,7 +33,7 @@ use super::changes;
 use super::gateway::Gateway;
 use super::in_flight::InFlight;
 use super::observe;
-use super::origin::exchange::exchange;
+use super::origin::exchange::{NoAnswer, exchange};
 use super::origin::pool::Over;
 use super::outgoing::OutgoingBody;
 use super::outlive::{Carried, Teller};
@@ -56,13 +56,16 @@ use crate::decide::validator::Validator;
 use crate::decide::verdict::{Refusal, RefusalKind};
 use crate::decide::views::{settlement_forgets, write_shows};
 use crate::ledger::permit::{Look, Settlement, WritePermit};
+use crate::request::entity_tag::EntityTag;
 use crate::request::method::Effect;
 use crate::request::version_tag::{Version, VersionTag};
 
 type Answered = (Response<AnswerBody>, &'static str);
 
 /// Forwards an admitted write, which outlives its client, and hands its answer on.
-pub async fn forward(
+///
+/// Neither this nor what it calls is an `async fn` where its arguments are large: it would keep them twice.
+pub fn forward(
     ask: Box<Ask>,
     named: Named,
     effect: Effect,
@@ -70,7 +73,7 @@ pub async fn forward(
     body: OutgoingBody,
     admitted: Box<Admitted>,
     forwarding: InFlight,
-) -> Answered {
+) -> impl Future<Output = Answered> + Send {
     let statuses = ask.policy().statuses;
     let (gateway, names_a_state) = (ask.gateway.clone(), admitted.claim.names_a_state());
     let target = ask.target.spelled.clone();
@@ -80,72 +83,105 @@ pub async fn forward(
         ask.method.clone(),
         named.id.clone(),
     );
+    let carrying = carry(ask, named, effect, parts, body, admitted);
     // In a box of its own: it is large, and would be copied each time that it is handed on.
     let work = Box::pin(async move {
-        let carried = carry(ask, named, effect, parts, body, admitted).await;
+        let carried = carrying.await;
         drop(forwarding);
         carried
     });
-    let answered = teller.outlive(work).await;
-    answered.unwrap_or_else(|| {
-        let abandoned = unheard(&gateway, WriteEnd::Abandoned, names_a_state);
-        (refuse(&abandoned, statuses, target.path(), None), "unknown")
-    })
+    async move {
+        let answered = teller.outlive(work).await;
+        answered.unwrap_or_else(|| {
+            let abandoned = unheard(&gateway, WriteEnd::Abandoned, names_a_state);
+            (refuse(&abandoned, statuses, target.path(), None), "unknown")
+        })
+    }
 }
 
-async fn carry(
+fn carry(
     ask: Box<Ask>,
     named: Named,
     effect: Effect,
     mut parts: Box<Parts>,
-    mut body: OutgoingBody,
-    admitted: Box<Admitted>,
-) -> Carried {
-    let Admitted { permit, claim, translated, rules, view, mut twice, .. } = *admitted;
-    if under_permit::asks(&claim, &rules)
-        && let Err(refusal) =
-            Box::pin(under_permit::check(&ask, &named, &parts, effect, &claim, &rules)).await
-    {
-        give_up(permit).await;
-        let outcome = if refusal.kind.is_conflict() { "refused" } else { "unreachable" };
-        let answered = (ask.refuse(&parts.headers, Some(&named), &refusal), outcome);
-        return Carried { answered, outcome: None };
-    }
+    body: OutgoingBody,
+    mut admitted: Box<Admitted>,
+) -> impl Future<Output = Carried> + Send {
     let verified =
         ask.policy().etag_on_put == EtagOnPut::Verified && ask.method == Method::PUT && !ask.observes();
     let mut sent = Sent::of(&ask, &parts, &body, verified);
-    sent.digest = twice.digest;
-    if let Some(content) = &sent.content {
-        body = body.noted_in(content.clone());
-    }
-    let without = shown_tag::stays_behind(&ask, &parts);
-    let mut request = onward(&ask, &mut parts, &without, None, body);
-    if ask.policy().validator == Validator::Enforced {
-        shown_tag::translate(&mut request, translated.as_ref());
-    }
-    twice.forwards();
-    let sent_at = Instant::now();
-    let answered = exchange(&ask.route.pool, request, &ask.bounds, Over::Quiet).await;
-    ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
-    match answered {
-        Ok(answer) => {
-            let judged = Judged { claim: &claim, view };
-            let carried = settle_answered(&ask, &named, &parts, answer, permit, &judged, &sent).await;
-            if twice.keeps_answers() { Box::pin(twice.keep(&ask, carried)).await } else { carried }
+    sent.digest = admitted.twice.digest;
+    let body = match &sent.content {
+        Some(content) => body.noted_in(content.clone()),
+        None => body,
+    };
+    async move {
+        if under_permit::asks(&admitted.claim, &admitted.rules)
+            && let Err(refusal) =
+                Box::pin(under_permit::check(&ask, &named, &parts, effect, &admitted.claim, &admitted.rules))
+                    .await
+        {
+            give_up(admitted.permit).await;
+            let outcome = if refusal.kind.is_conflict() { "refused" } else { "unreachable" };
+            let answered = (ask.refuse(&parts.headers, Some(&named), &refusal), outcome);
+            return Carried { answered, outcome: None };
         }
-        Err(no_answer) => {
-            log_no_answer(&ask, &no_answer);
-            let ended = outcome(no_answer.end, ask.policy());
-            let told = if ended == WriteOutcome::NotApplied { "unreachable" } else { "unknown" };
-            let unheard = unheard(&ask.gateway, no_answer.end, claim.names_a_state());
-            let refusal = ask.refuse(&parts.headers, Some(&named), &unheard);
-            let look = || sent.look(&ask, &named, &parts, refusal.status());
-            settle(&ask, &named, permit, ended, look).await;
-            forget(&ask, view, ended);
-            twice.unanswered(ended);
-            Carried { answered: (refusal, told), outcome: Some(ended) }
+        let request = onward_as_judged(&ask, &mut parts, body, admitted.translated.as_ref());
+        admitted.twice.forwards();
+        let sent_at = Instant::now();
+        let answered = exchange(&ask.route.pool, request, &ask.bounds, Over::Quiet).await;
+        ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
+        let judged = Judged { claim: &admitted.claim, view: admitted.view };
+        match answered {
+            Ok(answer) => {
+                let carried =
+                    settle_answered(&ask, &named, &parts, answer, admitted.permit, &judged, &sent).await;
+                let twice = admitted.twice;
+                if twice.keeps_answers() { Box::pin(twice.keep(&ask, carried)).await } else { carried }
+            }
+            Err(no_answer) => {
+                let carried =
+                    settle_unanswered(&ask, &named, &parts, &no_answer, admitted.permit, &judged, &sent)
+                        .await;
+                admitted.twice.unanswered(outcome(no_answer.end, ask.policy()));
+                carried
+            }
         }
     }
+}
+
+/// The request, with what its tag is compared by where the origin compares it.
+fn onward_as_judged(
+    ask: &Ask,
+    parts: &mut Parts,
+    body: OutgoingBody,
+    translated: Option<&EntityTag>,
+) -> Request<OutgoingBody> {
+    let without = shown_tag::stays_behind(ask, parts);
+    let mut request = onward(ask, parts, &without, None, body);
+    if matches!(ask.policy().validator, Validator::Enforced) {
+        shown_tag::translate(&mut request, translated);
+    }
+    request
+}
+
+async fn settle_unanswered(
+    ask: &Ask,
+    named: &Named,
+    parts: &Parts,
+    no_answer: &NoAnswer,
+    permit: Result<WritePermit, Unjudged>,
+    judged: &Judged<'_>,
+    sent: &Sent,
+) -> Carried {
+    log_no_answer(ask, no_answer);
+    let ended = outcome(no_answer.end, ask.policy());
+    let told = if ended == WriteOutcome::NotApplied { "unreachable" } else { "unknown" };
+    let unheard = unheard(&ask.gateway, no_answer.end, judged.claim.names_a_state());
+    let refusal = ask.refuse(&parts.headers, Some(named), &unheard);
+    settle(ask, named, permit, ended, || sent.look(ask, named, parts, refusal.status())).await;
+    forget(ask, judged.view, ended);
+    Carried { answered: (refusal, told), outcome: Some(ended) }
 }
 
 /// What a write's client is told when there is no answer.
@@ -196,13 +232,9 @@ async fn settle_answered(
     let Judged { claim, view } = *judged;
     let status = answer.status();
     let mut ended = outcome(WriteEnd::Answered(status), ask.policy());
-    if ended == WriteOutcome::Applied {
-        // An origin may answer before it has read the whole body: it can still be applying it.
-        let progress = answer.body().request_progress();
-        let over = if progress.is_sending() { Box::pin(progress.over()).await } else { Ok(()) };
-        if over.is_err() || !answer.body().request_is_sent() {
-            ended = outcome(WriteEnd::RequestIncomplete, ask.policy());
-        }
+    // An origin may answer before it has read the whole body: it can still be applying it.
+    if ended == WriteOutcome::Applied && !is_sent(answer.body()).await {
+        ended = outcome(WriteEnd::RequestIncomplete, ask.policy());
     }
     let conflict = match translate::is_judged(ask, status) {
         true => Box::pin(translate::conflict(ask, &mut answer)).await,
@@ -241,7 +273,7 @@ async fn settle_answered(
         Some(Settlement::Applied { version }) => version,
         Some(Settlement::NotApplied | Settlement::Unknown(_)) | None => None,
     };
-    if ask.policy().validator != Validator::Version {
+    if !matches!(ask.policy().validator, Validator::Version) {
         let answer = Box::pin(answer_as_shown(ask, named, parts, answer, settled.is_some())).await;
         return Carried { answered: (answer, "answered"), outcome: Some(ended) };
     }
@@ -267,6 +299,13 @@ async fn settle_answered(
     }
     twice::note_applied(ask, named, sent.digest, settled, &answer);
     Carried { answered: (answer, "answered"), outcome: Some(ended) }
+}
+
+/// Whether the origin has all of the request that it answered; waits while that is still being sent.
+async fn is_sent(answer: &OriginBody) -> bool {
+    let progress = answer.request_progress();
+    let over = if progress.is_sending() { Box::pin(progress.over()).await } else { Ok(()) };
+    over.is_ok() && answer.request_is_sent()
 }
 
 /// The answer where tags stand for what the origin shows.
@@ -306,7 +345,7 @@ fn answers_with_tag(ask: &Ask, status: StatusCode, claim: &Claim) -> bool {
     // Who patches without having seen the rest does not know what the whole is now.
     let replaces = ask.method == Method::PUT || (ask.method == Method::PATCH && claim.saw_a_state());
     let complete = matches!(status, StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT);
-    ask.policy().validator == Validator::Version
+    matches!(ask.policy().validator, Validator::Version)
         && replaces
         && complete
         && match ask.policy().etag_on_put {
