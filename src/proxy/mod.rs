@@ -15,6 +15,7 @@ pub mod gateway;
 pub mod handle;
 pub mod head;
 pub mod in_flight;
+pub mod lazy_timer;
 pub mod noted;
 pub mod observe;
 pub mod origin;

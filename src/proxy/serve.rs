@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use pingora::apps::ServerApp;
 use pingora::protocols::Stream;
 use pingora::server::ShutdownWatch;
@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use super::client::{Client, ClientStream};
 use super::gateway::Gateway;
 use super::handle::handle;
+use super::lazy_timer::HeadTimer;
 use super::patience::Pace;
 use super::refuse::last_word;
 use super::request_body::invite;
@@ -105,11 +106,11 @@ impl HeadLimits {
 /// large bodies lose nothing, and a sixth of its own limit, which slow peers would make it keep.
 pub const MOST_BUFFERED: usize = 64 * 1024;
 
-/// How connections are read, on every listener.
+/// How a connection is read, on every listener. One for each: its timer serves one head at a time.
 pub fn http_builder(head: HeadLimits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
-        .timer(TokioTimer::new())
+        .timer(HeadTimer::default())
         .max_header_size(head.bytes)
         .max_buf_size(head.bytes.max(MOST_BUFFERED))
         // For the whole head, from the end of the request before it: a client that drips is not heard.

@@ -1,7 +1,7 @@
 //! One request, sent at most once, and the head of its answer.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -9,11 +9,12 @@ use std::time::Duration;
 use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use super::pool::{Connection, Lease, NoConnection, Over, Pool};
 use crate::decide::outcome::WriteEnd;
 use crate::proxy::body::OriginBody;
+use crate::proxy::lazy_timer::LazyTimer;
 use crate::proxy::outgoing::{BodyProgress, OutgoingBody};
 use crate::proxy::patience::Bounds;
 use crate::report::limits_hit::Limit;
@@ -185,7 +186,7 @@ async fn overdue(
     progress: &BodyProgress,
     bounds: &Bounds,
     response_timeout: Duration,
-    timer: &mut Option<Pin<Box<Sleep>>>,
+    timer: &mut LazyTimer,
     mut now: Instant,
 ) -> Limit {
     if progress.is_sending() {
@@ -196,15 +197,7 @@ async fn overdue(
     }
     let answered_by = now + response_timeout;
     let ends = answered_by.min(bounds.total.at());
-    // The connection's own, which each request puts off: a new one would be entered and taken out each time.
-    let timer = match timer {
-        Some(timer) => {
-            timer.as_mut().reset(ends);
-            timer
-        }
-        None => timer.insert(Box::pin(sleep_until(ends))),
-    };
-    timer.await;
+    poll_fn(|cx| timer.poll_until(ends, cx)).await;
     if answered_by < bounds.total.at() {
         bounds.hits.hit(Limit::ResponseTime);
         return Limit::ResponseTime;

@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,11 +11,12 @@ use parking_lot::Mutex;
 use prometheus::IntGauge;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::driver::Driver;
 use super::stream::{self, Liveness};
 use crate::config::checked::Upstream;
+use crate::proxy::lazy_timer::LazyTimer;
 use crate::proxy::outgoing::OutgoingBody;
 use crate::proxy::patience::Pace;
 use crate::proxy::serve::MOST_BUFFERED;
@@ -47,7 +47,7 @@ pub struct Connection {
     /// What is expected of the origin while it is sent something.
     pub pace: Arc<Pace>,
     /// When the answer to its last request was due.
-    pub timer: Option<Pin<Box<Sleep>>>,
+    pub timer: LazyTimer,
     /// What reads and writes it.
     pub driver: Driver,
     liveness: Liveness,
@@ -203,7 +203,7 @@ impl Pool {
                 tracing::debug!(%error, "a connection to the origin ended");
             }
         });
-        Ok(Box::new(Connection { sender, pace, timer: None, driver, liveness }))
+        Ok(Box::new(Connection { sender, pace, timer: LazyTimer::default(), driver, liveness }))
     }
 }
 
