@@ -114,8 +114,8 @@ def _require_programs() -> None:
 
 
 def _compare(options: Options, programs: Programs, cores: Cores, folder: Path) -> Results:
-    about = describe(programs.ifmatch) | {
-        "build of ifmatch": options.ifmatch.value if isinstance(options.ifmatch, Build) else "one that was there before",
+    build = options.ifmatch.value if isinstance(options.ifmatch, Build) else "a build that was there before"
+    about = describe(programs.ifmatch, build) | {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cores": _cores(cores),
         "command": " ".join(["benches/compare/run", *(Path(word).name for word in sys.argv[1:])]),
