@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::harness::{HANG, Origin, Proxy, put, with_origin};
+use crate::harness::{HANG, Origin, Proxy, binary, put, with_origin};
 
 /// A settle time that a test can wait out.
 const SHORT: &str = "50ms";
@@ -61,7 +61,7 @@ impl Home {
     fn refused(&self, config: &str) -> (ExitStatus, String) {
         let file = self.0.join("refused.toml");
         std::fs::write(&file, config).expect("a file");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ifmatch"))
+        let mut child = Command::new(binary())
             .args(["run", "--config"])
             .arg(file)
             .stdin(Stdio::null())

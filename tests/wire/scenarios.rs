@@ -5,8 +5,10 @@ use std::process::{Command, Output};
 use ifmatch::decide::verdict::RefusalKind;
 use ifmatch::demo::scenario;
 
+use crate::harness::binary;
+
 fn demo(scenario: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ifmatch"));
+    let mut command = Command::new(binary());
     command.args(["demo", "--scenario", scenario]).output().expect("the binary runs")
 }
 

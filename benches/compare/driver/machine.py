@@ -28,9 +28,9 @@ def choose_cores() -> Cores:
     return Cores(allowed[0], allowed[1] if len(allowed) > 1 else allowed[0])
 
 
-def describe(ifmatch: Path) -> dict[str, str]:
+def describe(ifmatch: Path, build: str) -> dict[str, str]:
     """What was compared on what: words for a table."""
-    return {"machine": _processor(), "system": _system(), "tree": _commit()} | _versions(ifmatch)
+    return {"machine": _processor(), "system": _system(), "tree": _commit()} | _versions(ifmatch, build)
 
 
 def _processor() -> str:
@@ -50,9 +50,9 @@ def _commit() -> str:
     return _first_line("git", "-C", str(HERE), "describe", "--always", "--dirty")
 
 
-def _versions(ifmatch: Path) -> dict[str, str]:
+def _versions(ifmatch: Path, build: str) -> dict[str, str]:
     return {
-        "ifmatch": _first_line(str(ifmatch), "--version"),
+        "ifmatch": f"{_first_line(str(ifmatch), '--version')}, {build}",
         "nginx": _first_line("nginx", "-v").removeprefix("nginx version: "),
         "nginx's Lua module": _first_line("dpkg-query", "--show", "--showformat=${Version}", "libnginx-mod-http-lua"),
         "haproxy": _first_line("haproxy", "-v").partition(" - ")[0],

@@ -5,13 +5,14 @@ import datetime
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from driver import plot, report
-from driver.build import HERE, TARGET, Programs, build
+from driver.build import HERE, TARGET, Build, Programs, build_programs
 from driver.campaign import Campaign, Plan, say
 from driver.cases import CASES, PROXIES, Case
 from driver.failure import Failure
@@ -30,7 +31,8 @@ PROGRAMS = ("cargo", "haproxy", "h2load", "nginx", "setpriv", "taskset", "wrk")
 @dataclass(frozen=True)
 class Options:
     plan: Plan
-    binary: Path | None
+    ifmatch: Build | Path
+    """Which one to build, or one that is there."""
     output: Path
     resources: int
     idle_clients: int
@@ -44,13 +46,14 @@ def main() -> None:
         signal.signal(number, lambda given, _: sys.exit(128 + given))
     try:
         _run(options)
-    except Failure as failure:
+    except (Failure, subprocess.CalledProcessError) as failure:
         sys.exit(f"{failure}")
 
 
 def _run(options: Options) -> None:
     allow_files(OPEN_FILES)
-    programs = build(options.binary)
+    ifmatch = options.ifmatch.make() if isinstance(options.ifmatch, Build) else options.ifmatch
+    programs = build_programs(ifmatch)
     cores = choose_cores()
     if not cores.apart:
         say(_cores(cores))
@@ -69,18 +72,25 @@ def _options() -> Options:
     parser.add_argument("--rounds", type=_positive, default=7, help="how often each proxy is driven with each case (7)")
     parser.add_argument("--seconds", type=_positive, default=2, help="how long each time (2)")
     parser.add_argument("--cases", help=f"some of {','.join(case.name for case in CASES)}")
-    parser.add_argument("--binary", type=Path, help="an ifmatch to compare in place of a release build of this tree")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--build",
+        choices=[build.name.lower() for build in Build],
+        default=Build.OPTIMISED.name.lower(),
+        help="which ifmatch of this tree: as deploy/optimised/build makes it (default), or a plain release build",
+    )
+    which.add_argument("--binary", type=Path, help="an ifmatch that is there, in place of one of this tree")
     parser.add_argument("--output", type=Path, help="where the report goes (results/ beside this program)")
     parser.add_argument(
         "--quick", action="store_true", help="one round of one second: shows that it works; its figures mean nothing"
     )
     given = parser.parse_args()
     cases = CASES if given.cases is None else _cases(parser, given.cases.split(","))
-    binary = given.binary.resolve() if given.binary else None
+    ifmatch = given.binary.resolve() if given.binary else Build[given.build.upper()]
     if given.quick:
-        return Options(Plan(cases, 1, 1), binary, given.output or TARGET / "quick", resources=10_000, idle_clients=100)
+        return Options(Plan(cases, 1, 1), ifmatch, given.output or TARGET / "quick", resources=10_000, idle_clients=100)
     plan = Plan(cases, given.rounds, given.seconds)
-    return Options(plan, binary, given.output or HERE / "results", resources=1_000_000, idle_clients=4_000)
+    return Options(plan, ifmatch, given.output or HERE / "results", resources=1_000_000, idle_clients=4_000)
 
 
 def _positive(text: str) -> int:
@@ -104,7 +114,8 @@ def _require_programs() -> None:
 
 
 def _compare(options: Options, programs: Programs, cores: Cores, folder: Path) -> Results:
-    about = describe(programs.ifmatch) | {
+    build = options.ifmatch.value if isinstance(options.ifmatch, Build) else "a build that was there before"
+    about = describe(programs.ifmatch, build) | {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cores": _cores(cores),
         "command": " ".join(["benches/compare/run", *(Path(word).name for word in sys.argv[1:])]),

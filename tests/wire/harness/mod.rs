@@ -20,7 +20,7 @@ pub use client::{Answer, Client, Pending, RequestText, is_end, request};
 pub use message::{Framing, Message, Reader};
 pub use metrics::Metrics;
 pub use origin::{Exchange, Held, Origin, Seen, empty, with_body};
-pub use proxy::{Proxy, put, with_origin, with_server};
+pub use proxy::{Proxy, binary, put, with_origin, with_server};
 
 /// How long anything may take before it counts as hanging. Generous: the machine may be busy.
 pub const HANG: Duration = Duration::from_secs(60);

@@ -16,6 +16,11 @@ use super::client::{Answer, Client, Pending, RequestText, request};
 use super::metrics::Metrics;
 use super::origin::Origin;
 
+/// The program under test: the one of this build, or that which `IFMATCH_BINARY` names, such as the optimised one.
+pub fn binary() -> PathBuf {
+    std::env::var_os("IFMATCH_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_ifmatch").into(), PathBuf::from)
+}
+
 /// A running proxy; killed when dropped. A failing test prints its log.
 pub struct Proxy {
     child: Child,
@@ -56,7 +61,7 @@ impl Proxy {
         let folder = folder();
         let file = folder.join("ifmatch.toml");
         std::fs::write(&file, &config).expect("a file");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ifmatch"))
+        let mut child = Command::new(binary())
             .arg("run")
             .arg("--config")
             .arg(&file)
