@@ -276,3 +276,18 @@ fn sent_on_behalf(sent: &mut HeaderMap, peer: &HeaderValue) {
         sent.insert(X_FORWARDED_FOR, chain);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_that_names_another_target_is_known_with_hyphens_and_underscores() {
+        for field in OTHER_TARGETS {
+            for spelled in [field.to_owned(), field.replace('-', "_")] {
+                let name = HeaderName::try_from(spelled).expect("a name");
+                assert!(names_another_target(&name), "{name}");
+            }
+        }
+    }
+}

@@ -24,7 +24,7 @@ use crate::decide::validator::Validator;
 use crate::decide::verdict::Refusal;
 use crate::decide::views::read_shows;
 use crate::identify::content::Content;
-use crate::request::preconditions::{IfRange, Preconditions};
+use crate::request::preconditions::{CONDITIONAL_FIELDS, IfRange, Preconditions};
 use crate::request::version_tag::{Variant, VersionTag};
 
 /// Fields that describe a content which a 304 does not have (RFC 9110 section 15.4.5).
@@ -166,21 +166,15 @@ fn see(ask: &Ask, named: &Named, parts: &Parts, stamp: ReadStamp, answer: &Respo
 /// The conditional fields that the origin does not get: those with tags, which are ours, and those
 /// that are judged here. A date in `If-Modified-Since` or `If-Range` is the origin's own and goes on.
 fn stays_behind(stated: &Preconditions, plan: RangePlan) -> Cow<'static, [HeaderName]> {
-    static ALL: [HeaderName; 6] = [
-        header::IF_MATCH,
-        header::IF_NONE_MATCH,
-        header::IF_UNMODIFIED_SINCE,
-        header::IF_MODIFIED_SINCE,
-        header::IF_RANGE,
-        header::RANGE,
-    ];
     let goes = |name: &HeaderName| {
         (*name == header::IF_MODIFIED_SINCE && stated.if_modified_since.is_some())
             || (*name == header::IF_RANGE && matches!(stated.if_range, Some(IfRange::Date)))
     };
-    let [but_range @ .., _range] = &ALL;
-    let all = if plan == RangePlan::Whole { &ALL[..] } else { but_range };
-    if all.iter().any(goes) { all.iter().filter(|name| !goes(name)).cloned().collect() } else { all.into() }
+    let range = (plan == RangePlan::Whole).then_some(header::RANGE);
+    if range.is_none() && !CONDITIONAL_FIELDS.iter().any(goes) {
+        return Cow::Borrowed(&CONDITIONAL_FIELDS);
+    }
+    CONDITIONAL_FIELDS.iter().filter(|name| !goes(name)).cloned().chain(range).collect()
 }
 
 fn stamped(
