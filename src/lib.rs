@@ -13,11 +13,12 @@
 //!
 //! | stage | module | what it knows |
 //! |---|---|---|
+//! | what bytes make a message | [`http1`] | heads, framing, chunks; pure |
 //! | what a request states | [`request`] | tags, preconditions, methods; pure |
 //! | which resource it names | [`identify`] | routes, folded paths, names; pure |
 //! | what becomes of it | [`decide`] | policies, claims, outcomes, refusals; pure |
 //! | who may write, and what version is current | [`ledger`] | [`ledger::protocol`] is pure |
-//! | carrying it out | [`proxy`] | pingora's streams, hyper, the pool |
+//! | carrying it out | [`proxy`] | pingora's streams, connections, the pool |
 //! | telling of it | [`report`], [`admin`] | metrics, journal, health |
 //! | running | [`config`], [`server`], [`cli`], [`demo`] | files, sockets, signals, flags |
 //!
@@ -39,6 +40,7 @@ pub mod cli;
 pub mod config;
 pub mod decide;
 pub mod demo;
+pub mod http1;
 pub mod identify;
 pub mod ledger;
 pub mod proxy;

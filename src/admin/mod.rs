@@ -7,8 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use pingora::apps::ServerApp;
 use pingora::protocols::Stream;
 use pingora::server::ShutdownWatch;
@@ -20,7 +21,6 @@ use crate::identify::query;
 use crate::identify::target_path::TargetPath;
 use crate::proxy::body::AnswerBody;
 use crate::proxy::gateway::Gateway;
-use crate::proxy::serve::{HeadLimits, http_builder};
 
 /// The admin listener, as pingora sees it.
 pub struct Admin(Arc<Gateway>);
@@ -35,14 +35,20 @@ impl Admin {
 #[async_trait]
 impl ServerApp for Admin {
     async fn process_new(self: &Arc<Self>, stream: Stream, _shutdown: &ShutdownWatch) -> Option<Stream> {
-        const LIMITS: HeadLimits =
-            HeadLimits { bytes: 16 * 1024, fields: None, idle: Duration::from_secs(75) };
+        /// Whoever asks here means well, but a head has an end.
+        const LONGEST_HEAD: usize = 16 * 1024;
+        const IDLE: Duration = Duration::from_secs(75);
         let gateway = self.0.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let answer = answer(&gateway, &request);
             async move { Ok::<_, Infallible>(answer) }
         });
-        let served = http_builder(LIMITS).serve_connection(TokioIo::new(stream), service).await;
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .max_buf_size(LONGEST_HEAD)
+            .header_read_timeout(IDLE)
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
         if let Err(error) = served {
             tracing::debug!(%error, "a connection to the admin listener ended");
         }

@@ -9,26 +9,30 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::{Bytes, BytesMut};
 use http::header;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::client::Delivery;
 use super::in_flight::InFlight;
 use super::noted::Noted;
+use super::origin::connection::OriginTunnel;
 use super::origin::pool::Lease;
 use super::outgoing::BodyProgress;
 use super::patience::{Bounds, Clock, Patience};
+use crate::http1::decode::{Decoded, Decoder};
+use crate::http1::framing::BodyLength;
 
 /// What a body ends with when it does not end well.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The origin's answer on its way to the client. Read to its end, it puts the connection back.
 pub struct OriginBody {
-    incoming: Incoming,
+    decoder: Decoder,
+    /// Whether its length was stated.
+    has_length: bool,
+    /// `None`: all of it was taken, or the rest is of no use.
     lease: Option<Lease>,
     request: Arc<BodyProgress>,
     patience: Patience,
     clock: Clock,
-    broken: Option<BodyError>,
     tag_stays: bool,
     /// In a box: hardly any answer is read ahead.
     ahead: Option<Box<Ahead>>,
@@ -44,21 +48,33 @@ struct Ahead {
 
 impl OriginBody {
     /// An answer's body, the connection that it comes over, and how far the request's body has got.
-    pub fn new(incoming: Incoming, lease: Lease, request: Arc<BodyProgress>, bounds: &Bounds) -> Self {
+    pub fn new(length: BodyLength, lease: Lease, request: Arc<BodyProgress>, bounds: &Bounds) -> Self {
         let mut body = OriginBody {
-            incoming,
+            decoder: Decoder::new(length),
+            has_length: matches!(length, BodyLength::Exact(_)),
             lease: Some(lease),
             request,
             patience: bounds.of_the_answer(),
             clock: Clock::default(),
-            broken: None,
             tag_stays: false,
             ahead: None,
         };
-        if body.incoming.is_end_stream() {
+        if body.decoder.is_over() {
             body.put_back();
         }
         body
+    }
+
+    /// The body of an answer that makes a [tunnel](Self::tunnel) of its connection: none.
+    pub fn of_tunnel(lease: Lease, request: Arc<BodyProgress>, bounds: &Bounds) -> Self {
+        let mut body = Self::new(BodyLength::UntilClose, lease, request, bounds);
+        body.decoder = Decoder::new(BodyLength::Exact(0));
+        body
+    }
+
+    /// What an answer of 101 has made of its connection.
+    pub fn tunnel(&mut self, bounds: &Bounds) -> Option<OriginTunnel> {
+        self.lease.take().map(|lease| OriginTunnel::new(lease, bounds))
     }
 
     /// Leaves an `ETag` behind that comes as a trailer field (RFC 9110 section 8.8.3).
@@ -85,19 +101,19 @@ impl OriginBody {
     /// Whether the request that this answers was sent to its end. Not so where the origin hung up on it:
     /// what was sent after that was dropped.
     pub fn request_is_sent(&self) -> bool {
-        self.request.is_sent() && !self.lease.as_ref().is_some_and(Lease::has_failed)
+        self.request.is_sent() && !self.lease.as_ref().is_some_and(|lease| lease.connection.has_failed())
     }
 
     /// Reads and drops what is left, if that is little and comes soon: cheaper than another connection.
     pub fn discard(mut self) {
         const LITTLE: usize = 64 * 1024;
-        if self.incoming.size_hint().lower() > LITTLE as u64 {
+        if self.decoder.rest().unwrap_or(0) > LITTLE as u64 {
             return;
         }
         // What is here already, as a rule all of it, is not worth a task.
         let mut now = Context::from_waker(Waker::noop());
         let mut seen = 0;
-        while !self.incoming.is_end_stream() {
+        while !self.decoder.is_over() {
             match self.poll_origin(&mut now) {
                 Poll::Ready(Some(Ok(frame))) => seen += frame.data_ref().map_or(0, Bytes::len),
                 Poll::Ready(Some(Err(_)) | None) => return,
@@ -190,14 +206,6 @@ impl OriginBody {
         Poll::Ready(next.map(|frame| frame.map(|frame| self.passed_on(frame))))
     }
 
-    /// hyper hangs up on a broken body with all that it has not flushed yet, the head too, and flushes while it
-    /// waits: so the client learns the status, and then that the body broke.
-    fn breaks<T>(&mut self, error: BodyError, cx: &mut Context<'_>) -> Poll<T> {
-        self.broken = Some(error);
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
     fn passed_on(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
         match frame.into_trailers() {
             Ok(mut trailers) => {
@@ -211,39 +219,33 @@ impl OriginBody {
     }
 
     fn poll_origin(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(error) = self.broken.take() {
+        if let Some(error) = self.ahead.as_mut().and_then(|ahead| ahead.breaks.take()) {
             return Poll::Ready(Some(Err(error)));
         }
-        if let Some(error) = self.ahead.as_mut().and_then(|ahead| ahead.breaks.take()) {
-            return self.breaks(error, cx);
-        }
-        let incoming = &mut self.incoming;
-        let next = match &mut self.lease {
-            Some(lease) => {
-                lease.connection.driver.poll_with(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx))
+        let Some(lease) = &mut self.lease else { return Poll::Ready(None) };
+        let connection = &mut *lease.connection;
+        let frame = loop {
+            match self.decoder.take(&mut connection.come)? {
+                Decoded::Data(data) => break Some(Frame::data(data)),
+                Decoded::Trailers(fields) => break Some(Frame::trailers(fields)),
+                Decoded::End => break None,
+                Decoded::Needs => match connection.poll_fill(cx) {
+                    Poll::Ready(Ok(0)) => self.decoder.close()?,
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                    Poll::Pending => {
+                        let limit = ready!(self.clock.poll_out(&self.patience, cx));
+                        let why = format!("the origin took too long: {}", limit.key());
+                        return Poll::Ready(Some(Err(why.into())));
+                    }
+                },
             }
-            // All of it was read, and hyper's end of it is not polled any more.
-            None => Poll::Ready(None),
         };
-        match next {
-            Poll::Ready(Some(Ok(frame))) => {
-                self.clock.heard();
-                // Nothing comes after trailers, and hyper asks for nothing after them.
-                if frame.is_trailers() || self.incoming.is_end_stream() {
-                    self.put_back();
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(None) => {
-                self.put_back();
-                Poll::Ready(None)
-            }
-            Poll::Ready(Some(Err(error))) => self.breaks(error.into(), cx),
-            Poll::Pending => {
-                let limit = ready!(self.clock.poll_out(&self.patience, cx));
-                Poll::Ready(Some(Err(format!("the origin took too long: {}", limit.key()).into())))
-            }
+        self.clock.heard();
+        if self.decoder.is_over() {
+            self.put_back();
         }
+        Poll::Ready(frame.map(Ok))
     }
 }
 
@@ -260,13 +262,13 @@ impl Body for OriginBody {
 
     fn is_end_stream(&self) -> bool {
         let come = |ahead: &Ahead| ahead.frames.is_empty() && ahead.breaks.is_none();
-        self.incoming.is_end_stream() && self.ahead.as_deref().is_none_or(come)
+        self.decoder.is_over() && self.ahead.as_deref().is_none_or(come)
     }
 
     fn size_hint(&self) -> SizeHint {
         let frames = self.ahead.iter().flat_map(|ahead| &ahead.frames);
         let ahead: usize = frames.filter_map(Frame::data_ref).map(Bytes::len).sum();
-        match self.incoming.size_hint().exact() {
+        match self.decoder.rest().filter(|_| self.has_length) {
             Some(rest) => SizeHint::with_exact(rest + ahead as u64),
             None => SizeHint::new(),
         }
@@ -322,7 +324,7 @@ impl AnswerBody {
         AnswerBody { content, over: false, delivery: None, _in_flight: None }
     }
 
-    /// Hands this over when hyper has taken all of it; never, if it is dropped before its end.
+    /// Hands this over when all of it was taken; never, if it is dropped before its end.
     pub fn hands_over(&mut self, delivery: Delivery) {
         self.delivery = Some(Box::new(delivery));
     }
@@ -360,7 +362,7 @@ impl Body for AnswerBody {
             }
             Content::Origin(body) | Content::Begun(None, body) => body.poll(cx),
         };
-        // Nothing comes after trailers, and hyper asks for nothing after them.
+        // Nothing comes after trailers, and nobody asks for anything after them.
         this.over = match &next {
             Poll::Ready(None) => true,
             Poll::Ready(Some(Ok(frame))) => frame.is_trailers(),
@@ -390,7 +392,7 @@ impl Body for AnswerBody {
 }
 
 impl Drop for AnswerBody {
-    /// hyper drops a body as soon as it has taken its end, or when nobody is left to send it to.
+    /// A body is dropped as soon as its end was taken, or when nobody is left to send it to.
     fn drop(&mut self) {
         let whole = self.over || self.is_end_stream();
         if let Some(delivery) = self.delivery.take().filter(|_| whole) {

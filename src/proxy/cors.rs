@@ -14,11 +14,11 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use hyper::body::Incoming;
 use parking_lot::Mutex;
 
 use super::ask::Ask;
 use super::body::AnswerBody;
+use super::client_body::ClientBody;
 use super::gateway::Gateway;
 use super::origin::exchange::exchange;
 use super::origin::pool::Over;
@@ -129,7 +129,7 @@ impl Page {
 pub async fn pass(
     ask: Box<Ask>,
     mut parts: Box<Parts>,
-    body: Incoming,
+    body: ClientBody,
 ) -> (Response<AnswerBody>, &'static str) {
     let asked = asked_of_ours(&parts.headers, &ACCESS_CONTROL_REQUEST_HEADERS);
     let page = Page::of(&ask, &parts.headers).filter(|page| page.asks_before && !asked.is_empty());

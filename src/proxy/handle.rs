@@ -9,11 +9,11 @@ use std::time::Instant;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
-use hyper::body::Incoming;
 
 use super::ask::{Ask, Named};
 use super::body::AnswerBody;
 use super::client::Client;
+use super::client_body::ClientBody;
 use super::cors::{self, Page};
 use super::fields::upgrade_of;
 use super::gateway::Gateway;
@@ -47,7 +47,7 @@ pub type Answering = Pin<Box<dyn Future<Output = io::Result<Response<AnswerBody>
 ///
 /// In a box, or every idle connection would keep the room that a request takes. And no `async fn` before its route is
 /// found: that would keep the request beside what is made of it.
-pub fn handle(gateway: Arc<Gateway>, request: Request<Incoming>, client: Arc<Client>) -> Answering {
+pub fn handle(gateway: Arc<Gateway>, request: Request<ClientBody>, client: Arc<Client>) -> Answering {
     match find_way(gateway, request, client) {
         Ok(found) => Box::pin(found.answer()),
         Err(answer) => Box::pin(ready(Ok(*answer))),
@@ -59,7 +59,7 @@ struct Found {
     ask: Box<Ask>,
     // In a box: it is handed on from stage to stage, and would be copied each time.
     parts: Box<Parts>,
-    body: Incoming,
+    body: ClientBody,
     page: Option<Box<Page>>,
     report: RequestReport,
     started: Instant,
@@ -86,7 +86,7 @@ impl Found {
 /// Finds the request's route, or its answer.
 fn find_way(
     gateway: Arc<Gateway>,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     client: Arc<Client>,
 ) -> Result<Found, Box<Response<AnswerBody>>> {
     let live = gateway.live.load_full();
@@ -127,7 +127,7 @@ fn find_way(
 fn turned_back(
     refusal: Option<Refusal>,
     parts: Parts,
-    body: Incoming,
+    body: ClientBody,
     bounds: &Bounds,
     metrics: &RouteMetrics,
     report: RequestReport,
@@ -188,7 +188,7 @@ fn no_way(parts: &Parts, target: Option<Refusal>, found: bool) -> Option<Refusal
 async fn take_way(
     ask: Box<Ask>,
     parts: Box<Parts>,
-    body: Incoming,
+    body: ClientBody,
     started: Instant,
 ) -> (Response<AnswerBody>, &'static str) {
     let policy = ask.route.route.policy.clone();
@@ -314,7 +314,12 @@ pub fn refused(
 /// A refused request's body is read and dropped so that the connection stays usable; where the client
 /// waits for 100 (Continue) it will not send one, and the connection is closed instead. So it is where
 /// somebody on the way may see another end of the body than we do (RFC 9112 section 6.3).
-pub fn settle_unread_body(parts: &Parts, body: Incoming, answer: &mut Response<AnswerBody>, bounds: &Bounds) {
+pub fn settle_unread_body(
+    parts: &Parts,
+    body: ClientBody,
+    answer: &mut Response<AnswerBody>,
+    bounds: &Bounds,
+) {
     if body.is_end_stream() {
         return;
     }

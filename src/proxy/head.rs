@@ -9,8 +9,8 @@ use crate::report::limits_hit::{Limit, LimitsHit};
 
 /// Holds a head to the limits, in this order: its target, its fields, all of it.
 ///
-/// hyper reads somewhat more than that, so that who sends a little too much hears what to do; it answers
-/// by itself beyond.
+/// Somewhat more than that is read, so that who sends a little too much hears what to do; beyond that the answer has
+/// no text.
 ///
 /// # Errors
 /// If a limit is hit, which is counted.

@@ -4,12 +4,8 @@
 //! was entered first; when it goes off, it looks whether the end has been put off meanwhile.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
-use hyper::rt::{Sleep as HyperSleep, Timer};
-use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// One timer, for one end at a time.
@@ -44,42 +40,10 @@ impl LazyTimer {
     }
 }
 
-/// The same for hyper, which makes a new timer for each head that it waits for. One for each connection.
-#[derive(Clone, Default)]
-pub struct HeadTimer(Arc<Mutex<LazyTimer>>);
-
-impl Timer for HeadTimer {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn HyperSleep>> {
-        self.sleep_until(Timer::now(self) + duration)
-    }
-
-    fn sleep_until(&self, end: std::time::Instant) -> Pin<Box<dyn HyperSleep>> {
-        Box::pin(HeadEnd { timer: self.0.clone(), end: end.into() })
-    }
-
-    fn now(&self) -> std::time::Instant {
-        Instant::now().into_std()
-    }
-}
-
-struct HeadEnd {
-    timer: Arc<Mutex<LazyTimer>>,
-    end: Instant,
-}
-
-impl Future for HeadEnd {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.timer.lock().poll_until(self.end, cx)
-    }
-}
-
-impl HyperSleep for HeadEnd {}
-
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::time::Duration;
 
     use super::*;
 
@@ -117,18 +81,5 @@ mod tests {
         begin(&mut timer, end).await;
         tokio::spawn(async move { until(&mut timer, end).await }).await.expect("woken");
         assert!(end <= Instant::now());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn heads_that_follow_each_other_have_one_timer() {
-        let timer = HeadTimer::default();
-        for seconds in 1..4 {
-            let mut waits = timer.sleep(Duration::from_secs(60));
-            let left = tokio::time::timeout(Duration::from_secs(seconds), waits.as_mut()).await;
-            assert!(left.is_err(), "its head came in time");
-        }
-        let begun = Instant::now();
-        timer.sleep(Duration::from_secs(60)).await;
-        assert_eq!(begun.elapsed().as_secs(), 60);
     }
 }

@@ -1,6 +1,6 @@
-//! The shell: pingora hands over a stream, hyper reads requests from it, and each takes its way.
+//! The shell: pingora hands over a stream, requests are read from it, and each takes its way.
 //!
-//! [`serve`] accepts, [`handle`] finds the route and the kind of request, [`read`], [`mod@write`] and
+//! [`serve`] accepts, [`connection`] reads requests and writes answers, [`handle`] finds the route and the kind of request, [`read`], [`mod@write`] and
 //! [`pass`] are the three ways, [`origin`] is the other side. Decisions are made in the pure layers;
 //! here is what they need to be carried out.
 
@@ -9,7 +9,10 @@ pub mod ask;
 pub mod body;
 pub mod changes;
 pub mod client;
+pub mod client_body;
+pub mod connection;
 pub mod cors;
+pub mod date;
 pub mod fields;
 pub mod gateway;
 pub mod handle;
@@ -25,10 +28,10 @@ pub mod pass;
 pub mod patience;
 pub mod probe;
 pub mod read;
+pub mod reading;
 pub mod refuse;
 pub mod representation;
 pub mod request_body;
-pub mod request_line;
 pub mod rules;
 pub mod serve;
 pub mod shown_read;

@@ -10,11 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::body::BodyError;
+use super::client_body::ClientBody;
 use super::fields::trailers_to_origin;
 use super::noted::SharedNoted;
 use super::patience::{Bounds, Clock, Patience, Total};
@@ -97,13 +97,12 @@ impl BodyProgress {
 
 /// A gate that the origin opens with 100 (Continue) (RFC 9110 section 10.1.1).
 #[derive(Default)]
-pub struct ContinueGate(Notify);
+struct ContinueGate(Notify);
 
-impl ContinueGate {
-    /// The origin asked for the body.
-    pub fn open(&self) {
-        self.0.notify_one();
-    }
+/// A gate in front of a body, and the wait for it.
+struct Gated {
+    gate: Arc<ContinueGate>,
+    opened: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
 }
 
 /// A request's body on its way to the origin.
@@ -111,7 +110,9 @@ pub struct OutgoingBody {
     /// What was read of it already, and goes first.
     begun: Option<Bytes>,
     source: Source,
-    gate: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
+    gate: Option<Gated>,
+    /// Whether anything of it was taken.
+    taken: bool,
     progress: Arc<BodyProgress>,
     noted: Option<SharedNoted>,
 }
@@ -124,7 +125,7 @@ enum Source {
 }
 
 struct FromClient {
-    body: Incoming,
+    body: ClientBody,
     patience: Patience,
     clock: Clock,
     watch: Option<HiddenMethod>,
@@ -136,7 +137,7 @@ const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 
 impl OutgoingBody {
     /// The client's body, streamed.
-    pub fn from_client(body: Incoming, bounds: &Bounds) -> Self {
+    pub fn from_client(body: ClientBody, bounds: &Bounds) -> Self {
         if body.is_end_stream() {
             return Self::empty();
         }
@@ -149,7 +150,7 @@ impl OutgoingBody {
     }
 
     /// The client's body, of which this much was read already.
-    pub fn from_client_begun(begun: Bytes, rest: Incoming, bounds: &Bounds) -> Self {
+    pub fn from_client_begun(begun: Bytes, rest: ClientBody, bounds: &Bounds) -> Self {
         if rest.is_end_stream() {
             return Self::fixed(begun);
         }
@@ -185,7 +186,7 @@ impl OutgoingBody {
         if matches!(source, Source::Fixed(_) | Source::Chunked(..)) {
             progress.set(SENT);
         }
-        OutgoingBody { begun: None, source, gate: None, progress, noted: None }
+        OutgoingBody { begun: None, source, gate: None, taken: false, progress, noted: None }
     }
 
     /// Tells how far it has got.
@@ -207,12 +208,32 @@ impl OutgoingBody {
         self
     }
 
-    /// Holds it back until the gate opens, or the origin has kept silent over it for a while.
-    pub fn behind(mut self, gate: Arc<ContinueGate>) -> Self {
-        self.gate = Some(Box::pin(async move {
-            let _opened_or_not = tokio::time::timeout(CONTINUE_PATIENCE, gate.0.notified()).await;
-        }));
+    /// Holds it back until the origin [asks for it](Self::is_asked_for), or has kept silent over it for a while.
+    pub fn until_asked_for(mut self) -> Self {
+        let gate = Arc::<ContinueGate>::default();
+        let closed = gate.clone();
+        let opened = Box::pin(async move {
+            let _opened_or_not = tokio::time::timeout(CONTINUE_PATIENCE, closed.0.notified()).await;
+        });
+        self.gate = Some(Gated { gate, opened });
         self
+    }
+
+    /// The origin said 100 (Continue).
+    pub fn is_asked_for(&self) {
+        if let Some(Gated { gate, .. }) = &self.gate {
+            gate.0.notify_one();
+        }
+    }
+
+    /// Whether nothing of it was taken, so that it can be sent from its beginning.
+    pub fn is_untouched(&self) -> bool {
+        !self.taken
+    }
+
+    /// When it must be complete, if it has begun to be sent.
+    pub fn must_end(&self) -> Option<&Total> {
+        self.progress.must_end.get()
     }
 }
 
@@ -293,9 +314,10 @@ impl Body for OutgoingBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> NextFrame {
         let this = self.get_mut();
         if let Some(gate) = &mut this.gate {
-            ready!(gate.as_mut().poll(cx));
+            ready!(gate.opened.as_mut().poll(cx));
             this.gate = None;
         }
+        this.taken = true;
         match &mut this.source {
             Source::Client(_) if this.begun.is_some() => {
                 Poll::Ready(this.begun.take().map(|bytes| Ok(noted_frame(&this.noted, bytes))))
@@ -358,7 +380,7 @@ pub enum ReadUpTo {
     /// All of it.
     End(WholeBody),
     /// So much, and it is longer than was wanted: the rest is still to come.
-    Limit(Vec<u8>, Incoming),
+    Limit(Vec<u8>, ClientBody),
 }
 
 /// Why a body was not read.
@@ -374,7 +396,7 @@ pub enum NotRead {
 ///
 /// # Errors
 /// If it breaks, or the client is silent for too long or takes too long as a whole.
-pub async fn read_up_to(body: Incoming, limit: usize, bounds: &Bounds) -> Result<ReadUpTo, NotRead> {
+pub async fn read_up_to(body: ClientBody, limit: usize, bounds: &Bounds) -> Result<ReadUpTo, NotRead> {
     if body.size_hint().lower() > limit as u64 {
         return Ok(ReadUpTo::Limit(Vec::new(), body));
     }
@@ -386,7 +408,7 @@ pub async fn read_up_to(body: Incoming, limit: usize, bounds: &Bounds) -> Result
 /// # Errors
 /// If it breaks, or the client is silent for too long or takes too long as a whole.
 pub async fn read_beginning(
-    mut body: Incoming,
+    mut body: ClientBody,
     at_least: usize,
     bounds: &Bounds,
 ) -> Result<ReadUpTo, NotRead> {
@@ -421,7 +443,7 @@ pub async fn read_beginning(
 /// Reads and drops what a refused request's client is still sending, so that its connection stays
 /// usable; a body that is longer than that, or takes longer than one silence may as a whole, costs the
 /// client its connection.
-pub fn drain_request(mut body: Incoming, bounds: &Bounds) {
+pub fn drain_request(mut body: ClientBody, bounds: &Bounds) {
     // What is here already, as a rule all of it, is not worth a task.
     let mut now = Context::from_waker(Waker::noop());
     let mut seen = 0;
@@ -434,7 +456,7 @@ pub fn drain_request(mut body: Incoming, bounds: &Bounds) {
     }
 }
 
-fn drain_what_comes(mut body: Incoming, mut seen: usize, bounds: &Bounds) {
+fn drain_what_comes(mut body: ClientBody, mut seen: usize, bounds: &Bounds) {
     const AT_MOST: usize = 1024 * 1024;
     let (at_most, hits) = (bounds.silence, bounds.hits.clone());
     tokio::spawn(async move {

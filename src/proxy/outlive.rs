@@ -39,7 +39,7 @@ impl Teller {
         Teller { metrics, route, method, resource, told: false }
     }
 
-    /// Does the write's work. When the future that is given back is dropped, as hyper does when a client
+    /// Does the write's work. When the future that is given back is dropped, as it is when a client
     /// leaves, the work goes on in a task of its own.
     ///
     /// `None` if the work ended without a word, by a panic: its permit went down with it, which holds the

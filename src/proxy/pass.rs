@@ -1,20 +1,17 @@
 //! Requests that are passed on as they are: routes with `mode = "off"`, and OPTIONS and TRACE.
 
-use std::sync::Arc;
-
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 use smallvec::SmallVec;
 
 use super::ask::Ask;
 use super::body::{AnswerBody, OriginBody};
+use super::client_body::{ClientBody, ClientUpgrade};
 use super::fields::{RequestEdit, to_client, to_origin, upgrade_of};
 use super::observe;
 use super::origin::exchange::{NoAnswer, exchange};
 use super::origin::pool::Over;
-use super::outgoing::{ContinueGate, OutgoingBody};
+use super::outgoing::OutgoingBody;
 use super::tunnel::tunnel;
 use super::unjudged::Unjudged;
 use crate::decide::outcome::{WriteEnd, outcome};
@@ -26,14 +23,14 @@ use crate::request::preconditions::CONDITIONAL_FIELDS;
 pub async fn pass(
     ask: Box<Ask>,
     mut parts: Box<Parts>,
-    body: Incoming,
+    mut body: ClientBody,
     unjudged: Option<Unjudged>,
 ) -> (Response<AnswerBody>, &'static str) {
     let upgrade = match ask.policy().mode {
         Mode::Enforce => None,
         Mode::Observe | Mode::Off => upgrade_of(&parts.headers, ask.route.beside_managed),
     };
-    let client_side = upgrade.as_ref().and_then(|_| parts.extensions.remove::<OnUpgrade>());
+    let client_side = upgrade.as_ref().and_then(|_| body.upgrade());
     let bodiless = http_body::Body::is_end_stream(&body);
     let sent_at = std::time::Instant::now();
     let answered = if bodiless && matches!(ask.method, Method::GET | Method::HEAD) && upgrade.is_none() {
@@ -91,13 +88,13 @@ pub async fn pass_read(
 pub(super) fn answer(
     ask: &Ask,
     parts: &Parts,
-    client_side: Option<OnUpgrade>,
+    client_side: Option<ClientUpgrade>,
     answered: Result<Response<OriginBody>, NoAnswer>,
 ) -> (Response<AnswerBody>, &'static str) {
     match answered {
         Ok(mut answer) => {
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-                tunnel(ask, client_side, answer.extensions_mut().remove::<OnUpgrade>());
+                tunnel(ask, client_side, answer.body_mut().tunnel(&ask.bounds));
             }
             (to_answer(ask, answer, origins_own(ask)), "answered")
         }
@@ -114,7 +111,7 @@ pub(super) fn answer(
 }
 
 /// The request as the origin gets it: the client's method, target and fields, less what stays behind. Only the
-/// first one has the names of its fields as the client spelled them: hyper has that in maps, which cost much to copy.
+/// first one has the names of its fields as the client spelled them: that is not worth a copy for the rare other one.
 pub fn onward(
     ask: &Ask,
     parts: &mut Parts,
@@ -135,9 +132,8 @@ pub fn onward(
     };
     let expects =
         parts.headers.get(header::EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-    let gate = (expects && !http_body::Body::is_end_stream(&body)).then(Arc::<ContinueGate>::default);
-    if let Some(gate) = &gate {
-        body = body.behind(gate.clone());
+    if expects && !http_body::Body::is_end_stream(&body) {
+        body = body.until_asked_for();
     }
     let mut request = Request::new(body);
     *request.method_mut() = parts.method.clone();
@@ -145,18 +141,11 @@ pub fn onward(
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = to_origin(&parts.headers, &edit);
     if is_in_chunks(request.body()) {
-        // hyper would leave such a body out of a GET or HEAD, where it is not said like this.
+        // As its client spelled the name.
         request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    // hyper keeps the spelling of field names here.
+    // The spelling of field names is kept here.
     *request.extensions_mut() = std::mem::take(&mut parts.extensions);
-    if let Some(gate) = gate {
-        hyper::ext::on_informational(&mut request, move |answer| {
-            if answer.status() == StatusCode::CONTINUE {
-                gate.open();
-            }
-        });
-    }
     request
 }
 

@@ -23,6 +23,7 @@ use crate::decide::say;
 use crate::decide::validator::Validator;
 use crate::decide::verdict::Refusal;
 use crate::decide::views::read_shows;
+use crate::http1::head::Reason;
 use crate::identify::content::Content;
 use crate::request::preconditions::{CONDITIONAL_FIELDS, IfRange, Preconditions};
 use crate::request::version_tag::{Variant, VersionTag};
@@ -245,7 +246,7 @@ fn not_modified(
     head.status = StatusCode::NOT_MODIFIED;
     head.headers = super::fields::to_client(head.headers, head.version, &without, false, &ask.live.server);
     // The origin's own words for its own status.
-    head.extensions.remove::<hyper::ext::ReasonPhrase>();
+    head.extensions.remove::<Reason>();
     let mut answer = Response::from_parts(head, AnswerBody::fixed(""));
     put_tag(ask, named, &mut answer, tag, now);
     answer

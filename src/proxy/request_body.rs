@@ -1,16 +1,12 @@
 //! Bodies that are read before anything is decided: by a rule that needs what is in them, and forms, which some
 //! frameworks take the method from.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
-
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use http_body::Body;
-use hyper::body::Incoming;
 
 use super::ask::Ask;
+use super::client_body::ClientBody;
 use super::outgoing::{NotRead, OutgoingBody, ReadUpTo, WholeBody, read_beginning, read_up_to};
 use super::patience::Bounds;
 use super::twice;
@@ -23,14 +19,14 @@ use crate::request::method::is_spelled_as;
 /// A request's body, as far as it was read.
 pub enum RequestBody {
     /// Not read.
-    Unread(Incoming),
+    Unread(ClientBody),
     /// Read whole.
     Read(Known),
     /// Read in part: its beginning, and the rest, which is looked at as it passes. Not to observe: a form that
     /// states a method there is broken off, or passes.
-    Begun(Known, Incoming, Option<HiddenMethod>),
+    Begun(Known, ClientBody, Option<HiddenMethod>),
     /// Longer than a rule may read: what was read of it, and the rest.
-    TooLong(Vec<u8>, Incoming),
+    TooLong(Vec<u8>, ClientBody),
 }
 
 /// What was read of a body.
@@ -100,7 +96,7 @@ impl RequestBody {
     }
 
     /// What is still to come of it.
-    pub fn into_rest(self) -> Option<Incoming> {
+    pub fn into_rest(self) -> Option<ClientBody> {
         match self {
             RequestBody::Read(_) => None,
             RequestBody::Unread(rest) | RequestBody::Begun(_, rest, _) | RequestBody::TooLong(_, rest) => {
@@ -124,26 +120,8 @@ impl RequestBody {
     }
 }
 
-/// Has hyper read what has come of the body behind a request's head before the request is handled: it does so only
-/// once somebody has asked for the body, and to ask later costs another turn of the connection's task. To be called
-/// before hyper goes on, so that there is nothing yet to be had.
-///
-/// Not where the client waits for 100 (Continue), which hyper would send.
-///
-/// # Errors
-/// If there was something after all, which is lost then.
-pub fn invite(request: &mut Request<Incoming>) -> io::Result<()> {
-    if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
-        return Ok(());
-    }
-    match Pin::new(request.body_mut()).poll_frame(&mut Context::from_waker(Waker::noop())) {
-        Poll::Pending => Ok(()),
-        Poll::Ready(_) => Err(io::Error::other("a body came before its request")),
-    }
-}
-
 /// Whether there is no body, or nobody here needs to know what is in it.
-pub fn stays_unread(ask: &Ask, parts: &Parts, body: &Incoming) -> bool {
+pub fn stays_unread(ask: &Ask, parts: &Parts, body: &ClientBody) -> bool {
     Body::is_end_stream(body) || (ask.method != Method::POST && !is_for_a_rule(ask, parts))
 }
 
@@ -159,7 +137,7 @@ fn is_for_a_rule(ask: &Ask, parts: &Parts) -> bool {
 ///
 /// # Errors
 /// If it breaks, or does not come in time.
-pub async fn read_body(ask: &Ask, parts: &Parts, body: Incoming) -> Result<RequestBody, Refusal> {
+pub async fn read_body(ask: &Ask, parts: &Parts, body: ClientBody) -> Result<RequestBody, Refusal> {
     /// What a form has before its files, and little enough to wait for.
     const BEGINNING: usize = 64 * 1024;
     let for_a_rule = is_for_a_rule(ask, parts);

@@ -21,6 +21,7 @@ use crate::decide::outcome::WriteEnd;
 use crate::decide::read::ReadStamp;
 use crate::decide::shown_read::{ShownRead, judge};
 use crate::decide::validator::{Validator, own_tag};
+use crate::http1::head::Reason;
 use crate::request::entity_tag::EntityTag;
 use crate::request::preconditions::{CONDITIONAL_FIELDS, Preconditions};
 
@@ -172,7 +173,7 @@ fn not_modified(
     }
     head.status = StatusCode::NOT_MODIFIED;
     // The origin's own words for its own status.
-    head.extensions.remove::<hyper::ext::ReasonPhrase>();
+    head.extensions.remove::<Reason>();
     with_tag(ask, head, AnswerContent::Whole(Bytes::new()), &without, tag)
 }
 

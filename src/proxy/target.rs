@@ -5,9 +5,9 @@ use std::net::Ipv6Addr;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 
-use super::request_line::HasFragment;
 use crate::decide::say;
 use crate::decide::verdict::Refusal;
+use crate::http1::head::HasFragment;
 use crate::identify::route_table::canonical_host;
 use crate::identify::target_path::TargetPath;
 

@@ -6,26 +6,25 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::ask::Ask;
+use super::client_body::ClientUpgrade;
+use super::origin::connection::OriginTunnel;
 use crate::report::limits_hit::Limit;
 
 /// Passes bytes both ways until one side ends, or neither has sent anything for `tunnel_idle_timeout`. It
 /// counts as a request in flight meanwhile.
-pub fn tunnel(ask: &Ask, client: Option<OnUpgrade>, origin: Option<OnUpgrade>) {
+pub fn tunnel(ask: &Ask, client: Option<ClientUpgrade>, origin: Option<OriginTunnel>) {
     let (Some(client), Some(origin)) = (client, origin) else { return };
     let (in_flight, hits) = (ask.in_flight.clone(), ask.bounds.hits.clone());
     let at_most = ask.live.limits.tunnel_idle_timeout;
     tokio::spawn(async move {
         let _counted = in_flight;
-        let (client, origin) = match tokio::try_join!(client, origin) {
-            Ok(both) => both,
-            Err(error) => return tracing::debug!(%error, "an upgrade came to nothing"),
+        let Some(client) = client.tunnel().await else {
+            return tracing::debug!("an upgrade came to nothing: its client has left");
         };
         let heard = Arc::new(Mutex::new(Instant::now()));
         let (mut client, mut origin) = (Side::new(client, &heard), Side::new(origin, &heard));
@@ -52,18 +51,18 @@ async fn unused(heard: &Mutex<Instant>, at_most: Duration) {
 }
 
 /// One side of a tunnel, which notes when it was heard last.
-struct Side {
-    stream: TokioIo<Upgraded>,
+struct Side<S> {
+    stream: S,
     heard: Arc<Mutex<Instant>>,
 }
 
-impl Side {
-    fn new(upgraded: Upgraded, heard: &Arc<Mutex<Instant>>) -> Self {
-        Side { stream: TokioIo::new(upgraded), heard: heard.clone() }
+impl<S> Side<S> {
+    fn new(stream: S, heard: &Arc<Mutex<Instant>>) -> Self {
+        Side { stream, heard: heard.clone() }
     }
 }
 
-impl AsyncRead for Side {
+impl<S: AsyncRead + Unpin> AsyncRead for Side<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -77,7 +76,7 @@ impl AsyncRead for Side {
     }
 }
 
-impl AsyncWrite for Side {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Side<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

@@ -68,7 +68,7 @@ impl Life {
         tracing::info!("the listeners are closed; waiting for requests in flight");
         let drained = async {
             self.gateway.requests.none().await;
-            // An answer that was handed to hyper whole may still wait for a slow reader.
+            // An answer whose body was taken whole may still wait for a slow reader.
             self.gateway.connections.none().await;
         };
         match tokio::time::timeout(self.drain_timeout, drained).await {

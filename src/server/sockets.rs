@@ -72,7 +72,7 @@ impl<A> OnSockets<A> {
         let mut fds = Fds::new();
         for (listener, address) in sockets.listeners.into_iter().zip(sockets.addresses) {
             fds.add(address.to_string(), listener.into_raw_fd());
-            // hyper reads into buffers of its own and writes whole messages: another buffer would only be
+            // Connections have buffers of their own and write whole messages: another buffer would only be
             // copied through, and kept for the life of every idle connection.
             let listener = ListenerConfig::tcp(address.to_string()).l4_buffer(L4BufferSettings::unbuffered());
             service.add_listener(listener);

@@ -4,15 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the bottom up: each may use what stands before it, and itself.
-const PURE: [&str; 3] = ["request", "identify", "decide"];
-const LAYERS: [(&str, &[&str]); 11] = [
+const PURE: [&str; 4] = ["http1", "request", "identify", "decide"];
+const LAYERS: [(&str, &[&str]); 12] = [
+    ("http1", &[]),
     ("request", &[]),
     ("identify", &["request"]),
     ("decide", &["request", "identify"]),
     ("ledger", &["request", "identify", "decide"]),
     ("config", &["request", "identify", "decide"]),
     ("report", &["request", "identify", "decide", "config"]),
-    ("proxy", &["request", "identify", "decide", "ledger", "config", "report"]),
+    ("proxy", &["http1", "request", "identify", "decide", "ledger", "config", "report"]),
     ("admin", &["request", "identify", "decide", "ledger", "config", "report", "proxy"]),
     ("demo", &["decide"]),
     ("server", &["request", "identify", "decide", "ledger", "config", "report", "proxy", "admin"]),

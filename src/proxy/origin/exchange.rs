@@ -1,18 +1,23 @@
 //! One request, sent at most once, and the head of its answer.
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode, header};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
 use tokio::time::Instant;
 
-use super::pool::{Connection, Lease, NoConnection, Over, Pool};
+use super::connection::NoHead;
+use super::pool::{Lease, NoConnection, Over, Pool};
+use super::upload::NotSent;
 use crate::decide::outcome::WriteEnd;
+use crate::http1::framing::asks_to_close;
+use crate::http1::head::AnswerHead;
+use crate::http1::head_out::{OwnLength, write_request};
+use crate::http1::spelling::Spelling;
 use crate::proxy::body::OriginBody;
 use crate::proxy::lazy_timer::LazyTimer;
 use crate::proxy::outgoing::{BodyProgress, OutgoingBody};
@@ -41,7 +46,7 @@ impl NoAnswer {
 
 /// Sends a request and waits for its answer's head.
 ///
-/// A request that hyper gives back, because no byte of it left, is sent over a new connection; one of
+/// A request of which no byte has left, because its connection was found dead, is sent over a new connection; one of
 /// which a byte may have left is never sent again (rule R6).
 ///
 /// # How long it takes at most
@@ -50,24 +55,28 @@ impl NoAnswer {
 /// |---|---|
 /// | for a connection to come free | `connect_timeout` |
 /// | for a connection to be made | `connect_timeout` for each server of the upstream |
-/// | for hyper to take the request | `connect_timeout` |
 /// | for the origin to take the request, and the client to send its body | `upload_timeout` |
 /// | for the answer's head after that | `response_timeout` |
 ///
 /// All of it together, and the answer's body too, is bounded by `request_timeout`. A connection that
-/// proves to be dead before a byte has left begins the first three again; an idle one is tried at most
+/// proves to be dead before a byte has left begins the first two again; an idle one is tried at most
 /// once each, a new one once.
 ///
 /// # Errors
 /// Says how far the request got.
 pub fn exchange<'a>(
     pool: &'a Arc<Pool>,
-    mut request: Request<OutgoingBody>,
+    request: Request<OutgoingBody>,
     bounds: &'a Bounds,
     mut over: Over,
 ) -> impl Future<Output = Result<Response<OriginBody>, NoAnswer>> + Send + 'a {
-    let asks_to_upgrade = request.headers().contains_key(header::UPGRADE);
+    let asks = Asks {
+        to_upgrade: request.headers().contains_key(header::UPGRADE),
+        to_close: asks_to_close(request.headers()),
+    };
     // Not an `async fn`, which would keep the request twice. What is rarely waited for is in boxes.
+    let (head, mut body) = request.into_parts();
+    let head = Box::new(head);
     async move {
         loop {
             let now = Instant::now();
@@ -75,108 +84,118 @@ pub fn exchange<'a>(
                 return Err(out_of_time(bounds));
             }
             let mut lease = match pool.lease_idle(over, now) {
-                Some(lease) if lease.is_ready() => lease,
-                found => Box::pin(ready_lease(pool, found, over, bounds)).await?,
+                Some(lease) => lease,
+                None => Box::pin(lease_in_time(pool, over, bounds)).await?,
             };
-            let progress = request.body().progress();
-            let total =
-                if progress.is_sent() { &bounds.total } else { progress.begin(bounds.end_of_upload(now)) };
-            lease.connection.pace.set(bounds.patience(Some(total.clone())));
+            let progress = body.progress();
+            if !progress.is_sent() {
+                progress.begin(bounds.end_of_upload(now));
+            }
             let response_timeout = pool.upstream().response_timeout;
+            let connection = &mut *lease.connection;
+            let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+            let (fields, spelling) = (&head.headers, head.extensions.get::<Spelling>());
+            let length = OwnLength::of(&body);
+            connection.upload.begin(|out| write_request(&head.method, target, fields, spelling, length, out));
             let driven = {
-                let Connection { sender, driver, timer, .. } = &mut *lease.connection;
-                let mut sent = pin!(sender.try_send_request(request));
-                let mut overdue = pin!(overdue(&progress, bounds, response_timeout, timer, now));
-                // Most requests are sent as soon as they are driven, and then need only one timer.
-                poll_fn(|cx| match driver.poll_with(cx, |cx| sent.as_mut().poll(cx)) {
-                    Poll::Ready(answered) => {
-                        Poll::Ready(answered.map_err(|failed| Lost::Failed(Box::new(failed))))
-                    }
-                    Poll::Pending => overdue.as_mut().poll(cx).map(|limit| Err(Lost::Overdue(limit))),
-                })
-                .await
+                let mut timer = std::mem::take(&mut connection.timer);
+                let driven = {
+                    let mut overdue = pin!(overdue(&progress, bounds, response_timeout, &mut timer, now));
+                    // Most requests are sent as soon as they are begun, and then need only one timer.
+                    poll_fn(|cx| match connection.poll_exchange(cx, &head.method, &mut body, bounds) {
+                        Poll::Ready(answered) => Poll::Ready(answered.map_err(Lost::Failed)),
+                        Poll::Pending => overdue.as_mut().poll(cx).map(|limit| Err(Lost::Overdue(limit))),
+                    })
+                    .await
+                };
+                connection.timer = timer;
+                driven
             };
             match driven {
-                Ok(answer) => return answered(answer, lease, progress, bounds, asks_to_upgrade),
-                Err(lost) => request = given_back(lost, lease.reused, &progress)?,
+                Ok(answer) => return answered(answer, lease, body, bounds, asks),
+                Err(lost) => may_go_on(lost, lease.reused, &body)?,
             }
             over = Over::New;
         }
     }
 }
 
-/// A connection that takes a request at once: the one that was `found`, or another.
-async fn ready_lease(
-    pool: &Arc<Pool>,
-    mut found: Option<Lease>,
-    over: Over,
-    bounds: &Bounds,
-) -> Result<Lease, NoAnswer> {
-    loop {
-        if bounds.total.is_over() {
-            return Err(out_of_time(bounds));
-        }
-        let mut lease = match found.take() {
-            Some(lease) => lease,
-            None => tokio::time::timeout_at(bounds.total.at(), pool.lease(over))
-                .await
-                .map_err(|_| out_of_time(bounds))?
-                .map_err(not_sent)?,
-        };
-        match tokio::time::timeout(pool.upstream().connect_timeout, lease.ready()).await {
-            Ok(Ok(())) => return Ok(lease),
-            Ok(Err(_)) | Err(_) if lease.reused => {}
-            Ok(Err(error)) => return Err(not_delivered(error.to_string())),
-            Err(_) => return Err(not_delivered("a new connection took no request".to_owned())),
-        }
-    }
+/// A connection, no later than the request must be over.
+async fn lease_in_time(pool: &Arc<Pool>, over: Over, bounds: &Bounds) -> Result<Lease, NoAnswer> {
+    tokio::time::timeout_at(bounds.total.at(), pool.lease(over))
+        .await
+        .map_err(|_| out_of_time(bounds))?
+        .map_err(not_sent)
 }
 
-/// Why no answer came to a request that was handed to hyper.
+/// Why no answer came to a request that was begun.
 enum Lost {
     Overdue(Limit),
-    Failed(Box<TrySendError<Request<OutgoingBody>>>),
+    Failed(NoHead),
 }
 
-/// The request, if no byte of it has left and another connection may take it.
-fn given_back(lost: Lost, reused: bool, progress: &BodyProgress) -> Result<Request<OutgoingBody>, NoAnswer> {
-    match lost {
+/// Whether the request may go out over another connection: no byte of it has left.
+fn may_go_on(lost: Lost, reused: bool, body: &OutgoingBody) -> Result<(), NoAnswer> {
+    let progress = body.progress();
+    let failed = match lost {
         Lost::Overdue(limit) => {
             let end = if progress.is_sent() { WriteEnd::NoAnswerInTime } else { WriteEnd::RequestIncomplete };
-            Err(NoAnswer { end, reused, cause: format!("no answer in time: {}", limit.key()) })
+            return Err(NoAnswer { end, reused, cause: format!("no answer in time: {}", limit.key()) });
         }
-        Lost::Failed(mut failed) => match failed.take_message() {
-            Some(request) if reused => Ok(request),
-            Some(_) => Err(not_delivered(failed.error().to_string())),
-            None => {
-                let end = end_of(failed.error(), progress);
-                Err(NoAnswer { end, reused, cause: describe(failed.error()) })
-            }
-        },
-    }
+        Lost::Failed(failed) => failed,
+    };
+    // Whoever saw it first: the body, or the connection that had no room for it.
+    let incomplete = progress.is_broken() || progress.overran();
+    let (end, cause) = match failed {
+        // Of a body that was begun to be taken nothing can be taken again.
+        NoHead::NotSent(NotSent::Unsent(_)) if reused && body.is_untouched() => return Ok(()),
+        NoHead::NotSent(NotSent::Unsent(error)) => (WriteEnd::NotSent, error.to_string()),
+        NoHead::NotSent(NotSent::Broken(cause)) => (WriteEnd::RequestIncomplete, cause),
+        NoHead::NotSent(NotSent::TooSlow(error)) | NoHead::Lost(error) => {
+            (WriteEnd::ConnectionLost, describe(&error))
+        }
+        NoHead::Bad(bad) => (WriteEnd::BadAnswer, format!("what came is no answer: {bad:?}")),
+    };
+    let end = if incomplete && end != WriteEnd::NotSent { WriteEnd::RequestIncomplete } else { end };
+    Err(NoAnswer { end, reused, cause })
+}
+
+fn describe(error: &io::Error) -> String {
+    format!("the connection to the origin ended: {error}")
+}
+
+/// What a request asks of its connection.
+#[derive(Clone, Copy)]
+struct Asks {
+    to_upgrade: bool,
+    to_close: bool,
 }
 
 fn answered(
-    answer: Response<Incoming>,
+    head: AnswerHead,
     mut lease: Lease,
-    progress: Arc<BodyProgress>,
+    body: OutgoingBody,
     bounds: &Bounds,
-    asks_to_upgrade: bool,
+    asks: Asks,
 ) -> Result<Response<OriginBody>, NoAnswer> {
-    let upgraded = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if upgraded && !asks_to_upgrade {
+    let AnswerHead { answer, length, persists } = head;
+    let upgraded = answer.status == StatusCode::SWITCHING_PROTOCOLS;
+    if upgraded && !asks.to_upgrade {
         // Nobody asked for another protocol: what comes next on this connection means nothing.
         let cause = "101 to a request that asked for no upgrade".to_owned();
         return Err(NoAnswer { end: WriteEnd::BadAnswer, reused: lease.reused, cause });
     }
-    if upgraded {
-        lease.connection.pace.becomes_a_tunnel();
-    }
+    lease.connection.persists = persists && !asks.to_close && !upgraded;
+    let progress = body.progress();
     // The rest of the request is sent beside its answer, and whatever becomes of that.
-    if upgraded || !progress.is_sent() || lease.is_blocked() {
-        lease.connection.driver.detach();
+    if progress.is_sending() || !(lease.connection.upload.is_done() || lease.connection.has_failed()) {
+        lease.connection.beside = Some(lease.connection.upload.beside(body, bounds.clone()));
     }
-    Ok(answer.map(|incoming| OriginBody::new(incoming, lease, progress, bounds)))
+    let content = match upgraded {
+        true => OriginBody::of_tunnel(lease, progress, bounds),
+        false => OriginBody::new(length, lease, progress, bounds),
+    };
+    Ok(Response::from_parts(answer, content))
 }
 
 /// Over when the request was not sent in time, or the origin has had all of it for `response_timeout`
@@ -212,24 +231,6 @@ fn out_of_time(bounds: &Bounds) -> NoAnswer {
 
 fn not_delivered(cause: String) -> NoAnswer {
     NoAnswer { end: WriteEnd::NotSent, reused: false, cause }
-}
-
-fn end_of(error: &hyper::Error, progress: &BodyProgress) -> WriteEnd {
-    // Whoever saw it first: the body, or the connection that had no room for it.
-    if progress.is_broken() || progress.overran() {
-        WriteEnd::RequestIncomplete
-    } else if error.is_parse() {
-        WriteEnd::BadAnswer
-    } else {
-        WriteEnd::ConnectionLost
-    }
-}
-
-fn describe(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }
 
 fn not_sent(reason: NoConnection) -> NoAnswer {

@@ -1,6 +1,6 @@
-//! The way to the origin: connections, a small pool of them, and one exchange over one of them.
+//! The other side: connections to the origin, and what is asked over them.
 
-pub mod driver;
+pub mod connection;
 pub mod exchange;
 pub mod pool;
-pub mod stream;
+pub mod upload;

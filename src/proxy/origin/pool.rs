@@ -1,25 +1,17 @@
 //! Connections to one upstream: a limit on their number, an idle time, a look before reuse.
 
-use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use prometheus::IntGauge;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::driver::Driver;
-use super::stream::{self, Liveness};
+use super::connection::Connection;
 use crate::config::checked::Upstream;
-use crate::proxy::lazy_timer::LazyTimer;
-use crate::proxy::outgoing::OutgoingBody;
-use crate::proxy::patience::Pace;
-use crate::proxy::serve::MOST_BUFFERED;
 use crate::report::limits_hit::{Limit, LimitsHit};
 
 /// The connections of one upstream.
@@ -40,19 +32,6 @@ struct Idle {
     since: Instant,
 }
 
-/// An open connection that carries one request at a time.
-pub struct Connection {
-    /// hyper's end of it.
-    pub sender: SendRequest<OutgoingBody>,
-    /// What is expected of the origin while it is sent something.
-    pub pace: Arc<Pace>,
-    /// When the answer to its last request was due.
-    pub timer: LazyTimer,
-    /// What reads and writes it.
-    pub driver: Driver,
-    liveness: Liveness,
-}
-
 /// A connection in use; goes back into the pool by [`Lease::put_back`], else it is closed.
 pub struct Lease {
     /// The connection.
@@ -69,7 +48,7 @@ pub enum Over {
     /// An idle one that a look at its socket finds quiet, or a new one.
     Quiet,
     /// An idle one without that look, which is a system call, or a new one. For reads that are sent once more when
-    /// their connection proves to be dead; what the reactor has heard of it, hyper finds before it sends.
+    /// their connection proves to be dead; what the reactor has heard of it counts.
     Any,
     /// A new one.
     New,
@@ -142,8 +121,13 @@ impl Pool {
     /// The most recently used idle connection that is alive; the others of this look are closed.
     fn take_idle(&self, over: Over, now: Instant) -> Option<Box<Connection>> {
         loop {
-            let idle = self.idle.lock().pop()?;
-            if self.is_open(&idle, now) && (over == Over::Any || idle.connection.liveness.is_quiet()) {
+            let mut idle = self.idle.lock().pop()?;
+            let connection = &mut idle.connection;
+            let quiet = match over {
+                Over::Any => connection.seems_quiet(),
+                Over::Quiet | Over::New => connection.is_quiet(),
+            };
+            if quiet && self.is_fresh(idle.since, now) {
                 return Some(idle.connection);
             }
         }
@@ -162,12 +146,11 @@ impl Pool {
     /// Closes connections that were idle for too long, and those that their origin has closed.
     pub fn tidy(&self) {
         let now = Instant::now();
-        self.idle.lock().retain(|idle| self.is_open(idle, now) && idle.connection.liveness.is_quiet());
+        self.idle.lock().retain(|idle| self.is_fresh(idle.since, now) && idle.connection.is_quiet());
     }
 
-    fn is_open(&self, idle: &Idle, now: Instant) -> bool {
-        now.saturating_duration_since(idle.since) < self.upstream.idle_timeout
-            && !idle.connection.sender.is_closed()
+    fn is_fresh(&self, idle_since: Instant, now: Instant) -> bool {
+        now.saturating_duration_since(idle_since) < self.upstream.idle_timeout
     }
 
     /// Connects to the first server that accepts, beginning with the one whose turn it is.
@@ -178,7 +161,10 @@ impl Pool {
         for offset in 0..servers.len() {
             let Some(server) = servers.get((first + offset) % servers.len()) else { continue };
             match self.within_time(TcpStream::connect(&**server)).await {
-                Ok(socket) => return self.open_on(socket).await,
+                Ok(socket) => {
+                    socket.set_nodelay(true)?;
+                    return Ok(Box::new(Connection::new(socket, self.open.clone())));
+                }
                 Err(error) => {
                     tracing::debug!(upstream = &*self.upstream.name, %server, %error, "cannot connect");
                     failed = error;
@@ -187,59 +173,17 @@ impl Pool {
         }
         Err(failed)
     }
-
-    async fn open_on(&self, socket: TcpStream) -> io::Result<Box<Connection>> {
-        socket.set_nodelay(true)?;
-        let pace = Pace::new(self.upstream.response_timeout, self.hits.clone());
-        let (stream, liveness) = stream::share(socket, self.open.clone(), pace.clone());
-        let (sender, driver) = http1::Builder::new()
-            .preserve_header_case(true)
-            .max_buf_size(MOST_BUFFERED)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(io::Error::other)?;
-        let driver = Driver::new(async move {
-            if let Err(error) = driver.with_upgrades().await {
-                tracing::debug!(%error, "a connection to the origin ended");
-            }
-        });
-        Ok(Box::new(Connection { sender, pace, timer: LazyTimer::default(), driver, liveness }))
-    }
 }
 
 impl Lease {
-    /// Whether the origin has hung up on what was being sent: the request may lack its end.
-    pub fn has_failed(&self) -> bool {
-        self.connection.liveness.has_failed()
-    }
-
-    /// Whether the connection takes a request at once.
-    pub fn is_ready(&self) -> bool {
-        self.connection.sender.is_ready()
-    }
-
-    /// Waits until the connection takes a request.
+    /// Puts the connection back for the next request, unless it is of no use for one or enough are idle.
     ///
-    /// # Errors
-    /// If it is closed.
-    pub async fn ready(&mut self) -> hyper::Result<()> {
-        let Connection { sender, driver, .. } = &mut *self.connection;
-        poll_fn(|cx| driver.poll_with(cx, |cx| sender.poll_ready(cx))).await
-    }
-
-    /// Whether something that was sent still waits for the origin to take it.
-    pub fn is_blocked(&self) -> bool {
-        self.connection.liveness.is_blocked()
-    }
-
-    /// Puts the connection back for the next request, unless it is closed or enough are idle.
-    ///
-    /// To be called when the answer's body has been read to its end and the request's body was sent.
+    /// To be called when the answer's body has been taken to its end.
     pub fn put_back(mut self) {
-        self.connection.driver.rest();
-        if self.connection.sender.is_closed() || self.has_failed() {
+        if !self.connection.is_reusable() {
             return;
         }
+        self.connection.rest();
         let mut idle = self.pool.idle.lock();
         if idle.len() < self.pool.upstream.max_idle {
             idle.push(Idle { connection: self.connection, since: Instant::now() });

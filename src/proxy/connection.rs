@@ -1,0 +1,457 @@
+//! A client's connection: heads are read from it one after the other, and each is answered before the next.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use http::{Method, Request, Response, StatusCode, Version, header};
+use http_body::Body;
+use pingora::protocols::Stream;
+use pingora::server::ShutdownWatch;
+use tokio::time::Instant;
+
+use super::body::AnswerBody;
+use super::client::{Client, ClientStream};
+use super::client_body::{Behind, ClientBody, SharedWire, Taken, Wire};
+use super::date::date;
+use super::gateway::Gateway;
+use super::handle::{Answering, handle};
+use super::lazy_timer::LazyTimer;
+use super::refuse::last_word;
+use crate::config::checked::Limits;
+use crate::decide::say;
+use crate::http1::encode::{Encoder, Outbox};
+use crate::http1::framing::asks_to_close;
+use crate::http1::head::{BadHead, HeadLimits, Reason, RequestHead, take_request};
+use crate::http1::head_out::{AnswerToWrite, OwnLength, write_answer};
+use crate::http1::spelling::Spelling;
+use crate::report::limits_hit::Limit;
+
+/// What may wait for a client to take it, beyond the piece that goes over it.
+const MOST_BUFFERED: usize = 64 * 1024;
+
+/// A connection that is served.
+pub struct Connection {
+    gateway: Arc<Gateway>,
+    limits: Limits,
+    client: Arc<Client>,
+    wire: SharedWire,
+    stopping: Stopping,
+    out: Outbox,
+    head_timer: LazyTimer,
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// All has been said.
+    Done,
+    /// The client has left, or cannot be reached.
+    Gone,
+    /// What came is no request; this is the answer's status.
+    BadRequest(StatusCode),
+    /// What came is not to be answered.
+    Silent,
+    /// A head did not come in time.
+    HeadTooSlow,
+    /// Bytes go both ways now.
+    Tunnel,
+}
+
+impl Connection {
+    /// Serves this client.
+    pub fn new(
+        gateway: Arc<Gateway>,
+        limits: Limits,
+        client: Arc<Client>,
+        stream: ClientStream<Stream>,
+        shutdown: ShutdownWatch,
+    ) -> Self {
+        Connection {
+            gateway,
+            limits,
+            client,
+            wire: Wire::new(stream),
+            stopping: Stopping { shutdown, waits: None },
+            out: Outbox::default(),
+            head_timer: LazyTimer::default(),
+        }
+    }
+
+    /// Serves it to its end; when the server stops, to the end of the request that it is in.
+    pub async fn serve(mut self) {
+        let end = loop {
+            match self.one_request().await {
+                Ok(()) => {}
+                Err(end) => break end,
+            }
+        };
+        match end {
+            End::Tunnel | End::Gone | End::Silent => {}
+            End::Done => self.shut_down().await,
+            End::BadRequest(status) => {
+                self.out.clear();
+                write_bad_request(status, self.out.head());
+                // Best effort: whatever comes of it, the connection is closed.
+                let _told_or_not = self.write_out().await;
+                self.shut_down().await;
+            }
+            End::HeadTooSlow => self.wire.lock().last_word(&TOO_SLOW),
+        }
+    }
+
+    async fn one_request(&mut self) -> Result<(), End> {
+        let RequestHead { request, length, persists, awaits_continue } = self.next_head().await?;
+        let (method, version) = (request.method.clone(), request.version);
+        let may_upgrade = version == Version::HTTP_11 && request.headers.contains_key(header::UPGRADE);
+        let body = ClientBody::begin(&self.wire, Behind { length, awaits_continue, may_upgrade });
+        let request = Request::from_parts(request, body);
+        let mut answering = handle(self.gateway.clone(), request, self.client.clone());
+        let this = &mut *self;
+        let answer = poll_fn(|cx| this.poll_answer(&mut answering, cx)).await?;
+        drop(answering);
+        let persists = persists && !self.stopping.is_stopping();
+        self.send(&method, version, answer, persists).await
+    }
+
+    /// The next request's head.
+    async fn next_head(&mut self) -> Result<RequestHead, End> {
+        let due = Instant::now() + self.limits.idle_timeout;
+        let limits = self.limits_of_heads();
+        let mut seen = 0;
+        poll_fn(|cx| {
+            let mut wire = self.wire.lock();
+            loop {
+                match take_request(&mut wire.come, seen, limits) {
+                    Ok(Some(head)) => return Poll::Ready(Ok(head)),
+                    Ok(None) => seen = wire.come.len(),
+                    Err(bad) => {
+                        wire.is_no_request();
+                        let is_http_2 = wire.come.starts_with(b"PRI * HTTP/2.0\r\n");
+                        return Poll::Ready(Err(if is_http_2 { End::Silent } else { self.refused(bad) }));
+                    }
+                }
+                match wire.poll_fill(cx) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(End::Done)),
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(End::Gone)),
+                    Poll::Pending => break,
+                }
+            }
+            let begun = !wire.come.is_empty();
+            drop(wire);
+            // A request that is here already counts. Part of one would hold the end up for as long as it likes.
+            if self.stopping.poll(cx).is_ready() {
+                return Poll::Ready(Err(End::Done));
+            }
+            ready!(self.head_timer.poll_until(due, cx));
+            if !begun {
+                return Poll::Ready(Err(End::Gone));
+            }
+            self.gateway.metrics.limits.hit(Limit::HeadTime);
+            Poll::Ready(Err(End::HeadTooSlow))
+        })
+        .await
+    }
+
+    /// Somewhat more than clients may send, so that who sends a little too much is told what to do by [`handle`];
+    /// beyond that the answer has no text.
+    fn limits_of_heads(&self) -> HeadLimits {
+        let somewhat_more = |limit: usize| limit.saturating_add(limit / 4);
+        HeadLimits {
+            bytes: somewhat_more(self.limits.max_header_bytes),
+            // Up to so many cost nothing.
+            fields: somewhat_more(self.limits.max_header_count).max(100),
+        }
+    }
+
+    fn refused(&self, bad: BadHead) -> End {
+        let hits = &self.gateway.metrics.limits;
+        End::BadRequest(match bad {
+            BadHead::Malformed => StatusCode::BAD_REQUEST,
+            BadHead::TargetTooLong => {
+                hits.hit(Limit::TargetBytes);
+                StatusCode::URI_TOO_LONG
+            }
+            BadHead::TooManyFields => {
+                hits.hit(Limit::HeaderCount);
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
+            BadHead::TooLong => {
+                hits.hit(Limit::HeaderBytes);
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
+            BadHead::BodyTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        })
+    }
+
+    /// The answer; or the client has left, which nobody can know of while its request's body is still to be read.
+    fn poll_answer(
+        &mut self,
+        answering: &mut Answering,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<AnswerBody>, End>> {
+        if let Poll::Ready(answer) = answering.as_mut().poll(cx) {
+            return Poll::Ready(answer.map_err(|_| End::Gone));
+        }
+        self.poll_left(cx).map(|()| Err(End::Gone))
+    }
+
+    /// Ready when the client has left. What it sends meanwhile is kept: the next request.
+    fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut wire = self.wire.lock();
+        while wire.taken() == Taken::Whole && wire.come.is_empty() {
+            match ready!(wire.poll_fill(cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
+        Poll::Pending
+    }
+
+    async fn send(
+        &mut self,
+        method: &Method,
+        version: Version,
+        answer: Response<AnswerBody>,
+        persists: bool,
+    ) -> Result<(), End> {
+        let (head, body) = answer.into_parts();
+        let mut body = Some(body);
+        let upgraded = head.status == StatusCode::SWITCHING_PROTOCOLS;
+        let length = body.as_ref().map_or(OwnLength::None, OwnLength::of);
+        let persists = persists && !asks_to_close(&head.headers) && self.goes_on_behind_the_body();
+        let mut encoder = date(|date| {
+            let answer = AnswerToWrite {
+                method,
+                version,
+                status: head.status,
+                reason: head.extensions.get::<Reason>(),
+                fields: &head.headers,
+                spelling: head.extensions.get::<Spelling>(),
+                length,
+                persists,
+                date,
+            };
+            write_answer(&answer, self.out.head())
+        });
+        drop(head);
+        let until_close = encoder == Encoder::UntilClose;
+        poll_fn(|cx| self.poll_send(&mut body, &mut encoder, cx)).await?;
+        self.client.written_out();
+        self.out.rest();
+        if upgraded {
+            return Err(if self.wire.lock().becomes_a_tunnel() { End::Tunnel } else { End::Gone });
+        }
+        if !persists || until_close {
+            return Err(End::Done);
+        }
+        self.end_request().await
+    }
+
+    /// Whether the next request can be found behind this one's body, as far as is known by now.
+    fn goes_on_behind_the_body(&self) -> bool {
+        match self.wire.lock().taken() {
+            Taken::Whole | Taken::NotYet | Taken::Left => true,
+            Taken::Broken => false,
+        }
+    }
+
+    /// Sends the head that was written, and the body behind it.
+    fn poll_send(
+        &mut self,
+        body: &mut Option<AnswerBody>,
+        encoder: &mut Encoder,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), End>> {
+        loop {
+            let filled = self.fill(body, encoder, cx);
+            {
+                let mut wire = self.wire.lock();
+                let mut written = wire.poll_write_out(cx, &mut self.out);
+                if matches!(written, Poll::Ready(Ok(()))) {
+                    written = wire.poll_flush(cx);
+                }
+                ready!(written).map_err(|_| End::Gone)?;
+            }
+            match filled {
+                Filled::Whole => return Poll::Ready(Ok(())),
+                Filled::Broken => return Poll::Ready(Err(End::Gone)),
+                Filled::InPart => {}
+                Filled::Waits => return self.poll_left(cx).map(|()| Err(End::Gone)),
+            }
+        }
+    }
+
+    /// Takes what there is of the body, as long as there is room for it.
+    fn fill(&mut self, body: &mut Option<AnswerBody>, encoder: &mut Encoder, cx: &mut Context<'_>) -> Filled {
+        while let Some(rest) = body {
+            if self.out.len() >= MOST_BUFFERED {
+                return Filled::InPart;
+            }
+            if *encoder == Encoder::Nothing || rest.is_end_stream() {
+                return self.end_body(body, encoder, None);
+            }
+            match Pin::new(rest).poll_frame(cx) {
+                Poll::Pending => return Filled::Waits,
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => encoder.data(data, &mut self.out),
+                    Err(frame) => return self.end_body(body, encoder, frame.into_trailers().ok()),
+                },
+                Poll::Ready(None) => return self.end_body(body, encoder, None),
+                // What was sent of it goes out, and then the client learns that it broke.
+                Poll::Ready(Some(Err(error))) => {
+                    tracing::debug!(%error, "an answer broke off");
+                    *body = None;
+                    return Filled::Broken;
+                }
+            }
+        }
+        Filled::Whole
+    }
+
+    /// All of it was taken; whoever waits for that hears of it now.
+    fn end_body(
+        &mut self,
+        body: &mut Option<AnswerBody>,
+        encoder: &mut Encoder,
+        trailers: Option<http::HeaderMap>,
+    ) -> Filled {
+        *body = None;
+        match encoder.end(trailers, &mut self.out) {
+            Ok(()) => Filled::Whole,
+            Err(_) => Filled::Broken,
+        }
+    }
+
+    /// Waits until the request's body is out of the way of the next request.
+    async fn end_request(&mut self) -> Result<(), End> {
+        poll_fn(|cx| {
+            let mut wire = self.wire.lock();
+            Poll::Ready(match ready!(wire.poll_taken(cx)) {
+                Taken::Whole => {
+                    wire.rest();
+                    Ok(())
+                }
+                Taken::Left if wire.drop_rest(cx) => Ok(()),
+                Taken::Left | Taken::NotYet | Taken::Broken => Err(End::Done),
+            })
+        })
+        .await
+    }
+
+    async fn write_out(&mut self) -> std::io::Result<()> {
+        poll_fn(|cx| {
+            let mut wire = self.wire.lock();
+            ready!(wire.poll_write_out(cx, &mut self.out))?;
+            wire.poll_flush(cx)
+        })
+        .await
+    }
+
+    /// Ends the connection so that what was sent reaches the client.
+    ///
+    /// Bytes that nobody reads would turn the end into a reset, which can overtake the answer. So they are read for a
+    /// while, until the client has closed its side.
+    async fn shut_down(&mut self) {
+        const FOR: Duration = Duration::from_secs(1);
+        // Best effort: whatever comes of it, the connection is closed.
+        let _shut_or_not = poll_fn(|cx| self.wire.lock().poll_shutdown(cx)).await;
+        if self.wire.lock().has_all_been_read() {
+            return;
+        }
+        let read = poll_fn(|cx| {
+            let mut wire = self.wire.lock();
+            loop {
+                wire.come.clear();
+                match ready!(wire.poll_fill(cx)) {
+                    Ok(0) | Err(_) => return Poll::Ready(()),
+                    Ok(_) => {}
+                }
+            }
+        });
+        let _in_time = tokio::time::timeout(FOR, read).await;
+    }
+}
+
+impl Drop for Connection {
+    /// Also where its task is dropped: whoever reads its request's body would wait for ever.
+    fn drop(&mut self) {
+        self.wire.lock().close();
+    }
+}
+
+/// How much of an answer's body was taken.
+enum Filled {
+    Whole,
+    /// It broke off.
+    Broken,
+    /// There is more, and no room for it.
+    InPart,
+    /// More is to come.
+    Waits,
+}
+
+/// An answer to what is no request. It has no text: what to say would be a guess.
+fn write_bad_request(status: StatusCode, out: &mut Vec<u8>) {
+    let fields = http::HeaderMap::new();
+    date(|date| {
+        let answer = AnswerToWrite {
+            method: &Method::GET,
+            version: Version::HTTP_11,
+            status,
+            reason: None,
+            fields: &fields,
+            spelling: None,
+            length: OwnLength::None,
+            persists: false,
+            date,
+        };
+        write_answer(&answer, out)
+    });
+}
+
+/// 408, for a head that was begun.
+static TOO_SLOW: LazyLock<Vec<u8>> = LazyLock::new(|| last_word(&say::head_too_slow()));
+
+/// The server's stop, for one task that asks for it again and again.
+struct Stopping {
+    shutdown: ShutdownWatch,
+    waits: Option<Waits>,
+}
+
+struct Waits {
+    /// Kept, for it wakes nobody once it is dropped.
+    _stop: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Who is woken by it. Asked anew, it would take a lock that all connections share.
+    task: Waker,
+}
+
+impl Stopping {
+    fn is_stopping(&self) -> bool {
+        *self.shutdown.borrow()
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_stopping() {
+            return Poll::Ready(());
+        }
+        if self.waits.as_ref().is_some_and(|waits| waits.task.will_wake(cx.waker())) {
+            return Poll::Pending;
+        }
+        let mut shutdown = self.shutdown.clone();
+        let mut stop: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+            // An error means that whoever could stop us is gone: then nobody will.
+            if shutdown.wait_for(|stopping| *stopping).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        });
+        if stop.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        self.waits = Some(Waits { _stop: stop, task: cx.waker().clone() });
+        Poll::Pending
+    }
+}

@@ -1,0 +1,209 @@
+//! A request on its way to the origin: how much of it has left.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+
+use http_body::Body;
+use tokio::net::TcpStream;
+
+use crate::http1::encode::{Encoder, Outbox};
+use crate::proxy::outgoing::OutgoingBody;
+use crate::proxy::patience::{Bounds, Clock};
+
+/// What may wait here for the origin to take it, beyond the piece that goes over it.
+pub const MOST_BUFFERED: usize = 64 * 1024;
+
+/// The writing half of a connection to the origin.
+///
+/// An origin that has said its last word may hang up on a body that is still coming. So a write that fails like this is
+/// not the end: what else is to be sent is dropped from then on, and what has arrived is still read.
+pub struct Upload {
+    socket: Arc<TcpStream>,
+    out: Outbox,
+    encoder: Encoder,
+    /// Whether more of the body is to be asked for.
+    fills: bool,
+    /// Bytes of the present request that the kernel has taken.
+    left: u64,
+    failed: Option<io::ErrorKind>,
+    /// Runs while the origin takes nothing of what it is sent.
+    clock: Clock,
+}
+
+/// Why a request was not sent to its end.
+#[derive(Debug)]
+pub enum NotSent {
+    /// No byte of it has left: the connection was dead.
+    Unsent(io::Error),
+    /// Its own body broke off.
+    Broken(String),
+    /// The origin has taken nothing for too long.
+    TooSlow(io::Error),
+}
+
+impl Upload {
+    /// Over this socket.
+    pub fn new(socket: Arc<TcpStream>) -> Self {
+        Upload {
+            socket,
+            out: Outbox::default(),
+            encoder: Encoder::Nothing,
+            fills: false,
+            left: 0,
+            failed: None,
+            clock: Clock::default(),
+        }
+    }
+
+    /// Begins a request: `write` writes its head.
+    pub fn begin(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Encoder) {
+        self.encoder = write(self.out.head());
+        self.fills = self.encoder != Encoder::Nothing;
+        self.left = 0;
+    }
+
+    /// Why what was sent last may lack its end: a write has failed.
+    pub fn failed(&self) -> Option<io::ErrorKind> {
+        self.failed
+    }
+
+    /// Whether all of the request has left.
+    pub fn is_done(&self) -> bool {
+        !self.fills && self.out.is_empty() && self.failed.is_none()
+    }
+
+    /// Gives back room that the next request does not need.
+    pub fn rest(&mut self) {
+        self.out.rest();
+    }
+
+    /// Sends as far as the body and the socket allow. Ready when there is nothing more to be sent, also because the
+    /// origin has hung up.
+    ///
+    /// # Errors
+    /// If it cannot be sent to its end.
+    pub fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        body: &mut OutgoingBody,
+        bounds: &Bounds,
+    ) -> Poll<Result<(), NotSent>> {
+        loop {
+            self.fill(cx, body)?;
+            if self.out.is_empty() {
+                return if self.fills { Poll::Pending } else { Poll::Ready(Ok(())) };
+            }
+            ready!(self.poll_write(cx, body, bounds))?;
+        }
+    }
+
+    /// Takes what there is of the body, as long as there is room for it.
+    fn fill(&mut self, cx: &mut Context<'_>, body: &mut OutgoingBody) -> Result<(), NotSent> {
+        while self.fills && self.out.len() < MOST_BUFFERED {
+            let trailers = match Pin::new(&mut *body).poll_frame(cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Some(Err(error))) => {
+                    self.fills = false;
+                    self.out.clear();
+                    return Err(NotSent::Broken(error.to_string()));
+                }
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => {
+                        if self.failed.is_none() {
+                            self.encoder.data(data, &mut self.out);
+                        }
+                        if !body.is_end_stream() {
+                            continue;
+                        }
+                        None
+                    }
+                    Err(frame) => frame.into_trailers().ok(),
+                },
+                Poll::Ready(None) => None,
+            };
+            self.fills = false;
+            if self.failed.is_none() && self.encoder.end(trailers, &mut self.out).is_err() {
+                self.out.clear();
+                return Err(NotSent::Broken("the body was shorter than had been said".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        body: &OutgoingBody,
+        bounds: &Bounds,
+    ) -> Poll<Result<(), NotSent>> {
+        while !self.out.is_empty() {
+            let written = self.socket.try_write_vectored(&self.out.slices());
+            match written {
+                Ok(taken) => {
+                    self.clock.heard();
+                    self.left += taken as u64;
+                    self.out.advance(taken);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if let Poll::Ready(ready) = self.socket.poll_write_ready(cx) {
+                        if let Err(error) = ready {
+                            return Poll::Ready(self.fail(error));
+                        }
+                        continue;
+                    }
+                    let total = body.must_end().unwrap_or(&bounds.total).clone();
+                    ready!(self.clock.poll_out(&bounds.patience(Some(total)), cx));
+                    return Poll::Ready(Err(NotSent::TooSlow(io::ErrorKind::TimedOut.into())));
+                }
+                Err(error) => return Poll::Ready(self.fail(error)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn fail(&mut self, error: io::Error) -> Result<(), NotSent> {
+        self.out.clear();
+        self.failed = Some(error.kind());
+        if self.left == 0 { Err(NotSent::Unsent(error)) } else { Ok(()) }
+    }
+
+    /// Goes on in a task of its own, beside the answer that came early, and whatever becomes of that: to the end of the
+    /// body, or, where the origin has hung up, only to take that off its client.
+    pub fn beside(&mut self, mut body: OutgoingBody, bounds: Bounds) -> Beside {
+        let state = Arc::new(AtomicU8::new(if self.failed.is_some() { FAILED } else { GOING_ON }));
+        let idle = Upload { failed: self.failed, ..Upload::new(self.socket.clone()) };
+        let mut upload = std::mem::replace(self, idle);
+        let told = state.clone();
+        tokio::spawn(async move {
+            let sent = std::future::poll_fn(|cx| upload.poll_send(cx, &mut body, &bounds)).await;
+            let well = sent.is_ok() && upload.is_done();
+            told.store(if well { ENDED_WELL } else { FAILED }, Ordering::Release);
+            drop(body);
+        });
+        Beside { state }
+    }
+}
+
+/// What goes on beside an answer.
+pub struct Beside {
+    state: Arc<AtomicU8>,
+}
+
+const GOING_ON: u8 = 0;
+const ENDED_WELL: u8 = 1;
+const FAILED: u8 = 2;
+
+impl Beside {
+    /// Whether a write has failed, so that the request may lack its end.
+    pub fn has_failed(&self) -> bool {
+        self.state.load(Ordering::Acquire) == FAILED
+    }
+
+    /// Whether all of the request has left.
+    pub fn is_done(&self) -> bool {
+        self.state.load(Ordering::Acquire) == ENDED_WELL
+    }
+}
