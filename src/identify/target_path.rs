@@ -195,9 +195,26 @@ impl Apart {
 
     /// The spelled segments that count under a route's folds.
     fn kept(&self, fold: Fold) -> Vec<&str> {
-        if fold.dot_segments && fold.empty_segments {
-            return self.spelled_segments().collect();
+        let as_routed = fold.dot_segments && fold.empty_segments;
+        let mut kept =
+            if as_routed { self.spelled_segments().collect() } else { self.kept_by_its_own_folds(fold) };
+        let empty_by = if as_routed { Fold::default() } else { fold };
+        let is_dropped = |left: &str| match without_parameters(left) {
+            "." | ".." if fold.dot_segments => true,
+            _ => {
+                (fold.empty_segments || fold.trailing_slash) && fold_segment(left, empty_by, false).is_empty()
+            }
+        };
+        // What the last one is without its format suffix may not count either, and behind an empty one a suffix would
+        // not be found.
+        while kept.last().is_some_and(|last| is_dropped(&fold_segment(last, fold, true))) {
+            kept.pop();
         }
+        kept
+    }
+
+    /// The same for a route that tells dot segments or empty ones apart, except at the end.
+    fn kept_by_its_own_folds(&self, fold: Fold) -> Vec<&str> {
         let mut kept = Vec::with_capacity(self.spelled.len());
         for segment in self.spelled.iter().map(String::as_str) {
             match without_parameters(segment) {
@@ -206,12 +223,7 @@ impl Apart {
                 _ => kept.push(segment),
             }
         }
-        let is_empty = |segment: &&str| fold_segment(segment, fold, false).is_empty();
-        kept.retain(|segment| !fold.empty_segments || !is_empty(segment));
-        // Or what stands before the slash would not be the last segment, whose format suffix is folded.
-        while fold.trailing_slash && kept.last().is_some_and(is_empty) {
-            kept.pop();
-        }
+        kept.retain(|segment| !fold.empty_segments || !fold_segment(segment, fold, false).is_empty());
         kept
     }
 

@@ -348,6 +348,32 @@ fn a_dot_segment_at_the_end_leaves_the_slash_before_it() {
     }
 }
 
+// A segment counts by what it is as it was spelled, and one of blanks alone does not. The last one loses its format
+// suffix after that: where blanks or dots at an end are told apart (`fold = { trailing_dots = false }`) what is left
+// could be such a segment. `/a/%20.json` was named `/a/ `, and `/a/%20` is `/a`; `/a/..json` was named `/a/.`. Where
+// compatibility forms are told apart an ellipsis was left, which is dots to everybody else.
+#[test]
+fn what_a_format_suffix_leaves_of_a_segment_counts_as_if_it_were_spelled_so() {
+    let named = |fold, path: &str| TargetPath::parse(path).folded(fold).into_owned();
+    let on = Fold::default();
+    let dots_off = Fold { trailing_dots: false, ..on };
+    for path in
+        ["/a/%20%20", "/a/%20%20.json", "/a.json/%20.json", "/a/%20.json/..xml/", "/a/..json", "/a/...json"]
+    {
+        assert_eq!(named(dots_off, path), "/a", "{path}");
+    }
+    assert_eq!(named(Fold { trailing_slash: false, ..dots_off }, "/a/%20.json/"), "/a/");
+    assert_eq!(named(Fold { unicode: false, ..on }, "/a/%E2%80%A6.json"), "/a");
+    // Where empty segments belong to a name, so do blanks; a dot segment is none anywhere.
+    let empty_off = Fold { empty_segments: false, ..dots_off };
+    assert_eq!(named(empty_off, "/a/%20.json"), "/a/ ");
+    assert_eq!(named(empty_off, "/a.json//..json"), "/a");
+    // Where dot segments belong to it, a dot is a name as any other.
+    assert_eq!(named(Fold { dot_segments: false, ..dots_off }, "/a/..json"), "/a/.");
+    // A suffix alone is a name.
+    assert_eq!(named(dots_off, "/a/.json"), "/a/.json");
+}
+
 // During the start hold nothing is judged, but a write that is only observed, or a change that came with one,
 // gives its resource an entry. At the end of the hold the floor rose and that entry stayed, with the version
 // that reads were stamped with before a write of the life before was applied.
