@@ -33,8 +33,8 @@ enum At {
     /// The first digit of a size.
     #[default]
     Size,
-    /// Another digit, or what ends the size.
-    MoreOfSize(u64),
+    /// Another digit, or what ends the size: what it is so far, and how many digits that took.
+    MoreOfSize(u64, u8),
     /// White space behind a size.
     BehindSize(u64),
     Extension(u64),
@@ -48,6 +48,8 @@ enum At {
 
 /// The most that may stand around the sizes of all chunks together, such as extensions. Nobody needs any.
 const MOST_OVERHEAD: usize = 16 * 1024;
+/// The most digits of a size: more than any has that fits into 64 bits, with some zeros in front.
+const MOST_DIGITS: u8 = 32;
 /// The most bytes of trailer fields.
 const MOST_TRAILERS: usize = 16 * 1024;
 
@@ -168,7 +170,7 @@ impl Chunks {
                     return Ok(end);
                 }
                 At::Size
-                | At::MoreOfSize(_)
+                | At::MoreOfSize(..)
                 | At::BehindSize(_)
                 | At::Extension(_)
                 | At::EndOfSize(_)
@@ -185,18 +187,25 @@ impl Chunks {
     fn step(&mut self, byte: u8) -> Result<At, BadBody> {
         const SIZE: BadBody = BadBody("a chunk's size is no number");
         Ok(match (self.at, byte) {
-            (At::Size, _) => At::MoreOfSize(hex(byte).ok_or(SIZE)?),
-            (At::MoreOfSize(size), _) if byte.is_ascii_hexdigit() => {
+            (At::Size, _) => At::MoreOfSize(hex(byte).ok_or(SIZE)?, 1),
+            (At::MoreOfSize(size, digits), _) if byte.is_ascii_hexdigit() => {
                 let digit = hex(byte).ok_or(SIZE)?;
-                At::MoreOfSize(size.checked_mul(16).and_then(|size| size.checked_add(digit)).ok_or(SIZE)?)
+                let size = size.checked_mul(16).and_then(|size| size.checked_add(digit)).ok_or(SIZE)?;
+                // Zeros in front of it say nothing, and would never end.
+                if digits >= MOST_DIGITS {
+                    return Err(BadBody("a chunk's size has too many digits"));
+                }
+                At::MoreOfSize(size, digits + 1)
             }
-            (At::MoreOfSize(size) | At::BehindSize(size), b' ' | b'\t') => {
+            (At::MoreOfSize(size, _) | At::BehindSize(size), b' ' | b'\t') => {
                 self.overhead(1)?;
                 At::BehindSize(size)
             }
-            (At::MoreOfSize(size) | At::BehindSize(size), b';') => At::Extension(size),
-            (At::MoreOfSize(size) | At::BehindSize(size) | At::Extension(size), b'\r') => At::EndOfSize(size),
-            (At::MoreOfSize(_) | At::BehindSize(_), _) => return Err(SIZE),
+            (At::MoreOfSize(size, _) | At::BehindSize(size), b';') => At::Extension(size),
+            (At::MoreOfSize(size, _) | At::BehindSize(size) | At::Extension(size), b'\r') => {
+                At::EndOfSize(size)
+            }
+            (At::MoreOfSize(..) | At::BehindSize(_), _) => return Err(SIZE),
             // Who ends lines with it alone would take what follows for the chunk.
             (At::Extension(_), b'\n') => return Err(BadBody("a line feed in a chunk's extension")),
             (At::Extension(size), _) => {

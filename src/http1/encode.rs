@@ -21,6 +21,9 @@ pub struct Outbox {
 
 /// So many parts are handed over in one go.
 const SLICES: usize = 16;
+/// What may wait to be taken, beyond the piece that goes over it.
+const MOST_BYTES: usize = 64 * 1024;
+const MOST_PARTS: usize = 4 * SLICES;
 /// Room that a head keeps for the next one.
 const ROOM_KEPT: usize = 4 * 1024;
 
@@ -38,9 +41,9 @@ impl Outbox {
         self.head_taken == self.head.len() && self.parts.is_empty()
     }
 
-    /// How many bytes are here.
-    pub fn len(&self) -> usize {
-        self.head.len() - self.head_taken + self.parts_len
+    /// Whether more may be put here before some of it is taken: neither many bytes wait, nor many small parts.
+    pub fn has_room(&self) -> bool {
+        self.head.len() - self.head_taken + self.parts_len < MOST_BYTES && self.parts.len() < MOST_PARTS
     }
 
     fn push(&mut self, part: Bytes) {
@@ -243,7 +246,6 @@ mod tests {
         }
         assert_eq!(encoder.end(Some(trailers), &mut out), Ok(()));
         assert_eq!(sent(&out), b"head;5\r\nhello\r\n1\r\n!\r\n0\r\nx-sum: 6\r\n\r\n");
-        assert_eq!(out.len(), sent(&out).len());
     }
 
     #[test]
@@ -261,7 +263,7 @@ mod tests {
                 seen.extend_from_slice(&all[..taken]);
                 out.advance(taken);
             }
-            assert_eq!((seen.as_slice(), out.len()), (&b"head;abcdefghij"[..], 0));
+            assert_eq!(seen, b"head;abcdefghij");
         }
     }
 

@@ -152,7 +152,7 @@ fn ends_in_chunked(value: &HeaderValue) -> bool {
 }
 
 /// RFC 9110 section 8.6: digits and nothing else.
-fn digits(bytes: &[u8]) -> Option<u64> {
+pub(super) fn digits(bytes: &[u8]) -> Option<u64> {
     if bytes.is_empty() {
         return None;
     }

@@ -4,11 +4,12 @@ use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
 use http::header::HeaderName;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 use httparse::{Header, Status};
 use smallvec::SmallVec;
 
 use super::framing::{BodyLength, Framing, Keep, NoLength};
+use super::message::{AnswerParts, Reason, RequestParts};
 use super::spelling::Spelling;
 
 /// How large a head may be.
@@ -20,9 +21,7 @@ pub struct HeadLimits {
     pub fields: usize,
 }
 
-/// The most fields that are read of any head, whatever is allowed: room for them is taken from the stack.
-pub const MOST_FIELDS: usize = 512;
-/// Room that costs nothing to speak of.
+/// As many as need no more room than the stack's, which costs nothing to speak of.
 const USUAL_FIELDS: usize = 100;
 
 /// A target beyond this has never been sent in earnest.
@@ -31,9 +30,8 @@ const LONGEST_TARGET: usize = 65_534;
 /// A request's head.
 #[derive(Debug)]
 pub struct RequestHead {
-    /// Method, target, version, fields; in its extensions a [`Spelling`], unless all names are in lower case, and a
-    /// [`HasFragment`], if the target has one.
-    pub request: http::request::Parts,
+    /// Its line and fields. In a box: they are handed on from stage to stage, and would be copied each time.
+    pub request: Box<RequestParts>,
     /// How long its body is.
     pub length: BodyLength,
     /// Whether the client goes on after it.
@@ -42,21 +40,11 @@ pub struct RequestHead {
     pub awaits_continue: bool,
 }
 
-/// Marks a request whose target was sent with a fragment: a target has none (RFC 9112 section 3.2), and [`Uri`] cuts
-/// one off in silence.
-#[derive(Clone, Copy, Debug)]
-pub struct HasFragment;
-
-/// An answer's own words for its status, where they are not the usual ones.
-#[derive(Clone, Debug)]
-pub struct Reason(pub Bytes);
-
 /// An answer's head.
 #[derive(Debug)]
 pub struct AnswerHead {
-    /// Status, version, fields; in its extensions a [`Spelling`], unless all names are in lower case, and a [`Reason`],
-    /// if it is not the usual one.
-    pub answer: http::response::Parts,
+    /// Its line and fields.
+    pub answer: AnswerParts,
     /// How long its body is.
     pub length: BodyLength,
     /// Whether the connection can carry another request after it.
@@ -100,20 +88,27 @@ pub fn take_request(
     if !may_be_whole(come, seen) {
         return within(come, limits).map(|()| None);
     }
-    match read_request::<USUAL_FIELDS>(come, limits) {
+    match read_request(come, limits, USUAL_FIELDS) {
         Err(BadHead::TooManyFields) if limits.fields > USUAL_FIELDS => {
-            read_request::<MOST_FIELDS>(come, limits)
+            read_request(come, limits, limits.fields)
         }
         read => read,
     }
 }
 
-fn read_request<const ROOM: usize>(
+fn read_request(
     come: &mut BytesMut,
     limits: HeadLimits,
+    fields: usize,
 ) -> Result<Option<RequestHead>, BadHead> {
-    let mut room = [const { MaybeUninit::<Header<'_>>::uninit() }; ROOM];
-    let room = room.get_mut(..limits.fields.min(ROOM)).unwrap_or_default();
+    let mut usual_room = [const { MaybeUninit::<Header<'_>>::uninit() }; USUAL_FIELDS];
+    let mut more_room = Vec::new();
+    let room = if fields > USUAL_FIELDS {
+        more_room.resize_with(fields, MaybeUninit::uninit);
+        &mut more_room[..]
+    } else {
+        usual_room.get_mut(..limits.fields.min(USUAL_FIELDS)).unwrap_or_default()
+    };
     let (bytes, base) = (&come[..], come.as_ptr() as usize);
     let mut parsed = httparse::Request::new(&mut []);
     let length = match parsed.parse_with_uninit_headers(bytes, room) {
@@ -137,9 +132,10 @@ fn read_request<const ROOM: usize>(
     let head = come.split_to(length).freeze();
     let uri = Uri::from_maybe_shared(at(&head, target)).map_err(|_| BadHead::Malformed)?;
 
-    let (mut request, ()) = Request::new(()).into_parts();
+    let (headers, spelling) = (HeaderMap::new(), None);
+    let mut request = Box::new(RequestParts { method, uri, has_fragment, version, headers, spelling });
     let (mut framing, mut awaits_continue) = (Framing::default(), false);
-    let spelling = fill(&mut request.headers, &head, &places, |name, value| match *name {
+    request.spelling = fill(&mut request.headers, &head, &places, |name, value| match *name {
         header::CONTENT_LENGTH => framing.content_length(value, false),
         header::TRANSFER_ENCODING => {
             framing.transfer_encoding(value);
@@ -159,15 +155,6 @@ fn read_request<const ROOM: usize>(
     if framing.says_both() {
         // RFC 9112 section 6.3: the coding counts, and the length is not passed on.
         request.headers.remove(header::CONTENT_LENGTH);
-    }
-    request.method = method;
-    request.uri = uri;
-    request.version = version;
-    if let Some(spelling) = spelling {
-        request.extensions.insert(spelling);
-    }
-    if has_fragment {
-        request.extensions.insert(HasFragment);
     }
     Ok(Some(RequestHead {
         request,
@@ -210,9 +197,10 @@ pub fn take_answer(
     let places = places(base, parsed.headers);
     let head = come.split_to(length).freeze();
 
-    let (mut answer, ()) = Response::new(()).into_parts();
+    let reason = reason.map(|reason| Reason(at(&head, reason)));
+    let mut answer = AnswerParts { status, reason, version, headers: HeaderMap::new(), spelling: None };
     let mut framing = Framing::default();
-    let spelling = fill(&mut answer.headers, &head, &places, |name, value| {
+    answer.spelling = fill(&mut answer.headers, &head, &places, |name, value| {
         match *name {
             // What is passed on is what was sent, also where that is said twice.
             header::CONTENT_LENGTH => drop(framing.content_length(value, true)),
@@ -223,15 +211,11 @@ pub fn take_answer(
         Keep::Field
     })?;
     let length = framing.of_answer(method, status, version)?;
-    answer.status = status;
-    answer.version = version;
-    if let Some(spelling) = spelling {
-        answer.extensions.insert(spelling);
+    if framing.says_both() {
+        // RFC 9112 section 6.3: the coding counts, and a length beside it may be somebody's attempt at splitting answers.
+        answer.headers.remove(header::CONTENT_LENGTH);
     }
-    if let Some(reason) = reason {
-        answer.extensions.insert(Reason(at(&head, reason)));
-    }
-    let persists = framing.persists(version) && length != BodyLength::UntilClose;
+    let persists = framing.persists(version) && length != BodyLength::UntilClose && !framing.says_both();
     Ok(Some(AnswerHead { answer, length, persists }))
 }
 
@@ -287,6 +271,10 @@ fn version_of(minor: u8) -> Version {
 
 /// Where a part stands in the bytes that begin there. No head is 4 GiB long.
 fn place(base: usize, part: &[u8]) -> (u32, u32) {
+    // What is empty may be no part of them: httparse has an empty text of its own for a reason that it does not read.
+    if part.is_empty() {
+        return (0, 0);
+    }
     let begin = (part.as_ptr() as usize).wrapping_sub(base) as u32;
     (begin, begin.wrapping_add(part.len() as u32))
 }
@@ -310,7 +298,7 @@ fn fill(
     head: &Bytes,
     places: &Places,
     mut note: impl FnMut(&HeaderName, &HeaderValue) -> Keep,
-) -> Result<Option<Spelling>, BadHead> {
+) -> Result<Option<Box<Spelling>>, BadHead> {
     // With room for what a proxy adds.
     const ADDED: usize = 4;
     fields.reserve(places.len() + ADDED);
@@ -324,6 +312,6 @@ fn fill(
             fields.append(name, value);
         }
     }
-    let spelling = || Spelling::new(head.clone(), places.iter().map(|place| place.name).collect());
+    let spelling = || Box::new(Spelling::new(head.clone(), places.iter().map(|place| place.name).collect()));
     Ok(spelled.then(spelling))
 }

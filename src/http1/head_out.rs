@@ -3,8 +3,8 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
 use super::encode::Encoder;
-use super::framing::{has_no_body, has_token};
-use super::head::Reason;
+use super::framing::{digits, has_no_body, has_token};
+use super::message::{OriginRequest, Reason};
 use super::spelling::{Speller, Spelling, each_spelled};
 
 /// How long the body behind a head is, as far as its sender knows.
@@ -30,14 +30,9 @@ impl OwnLength {
 
 /// Writes a request's head, and says how its body is sent. A `Content-Length` that is there stays as it is spelled; in
 /// front of chunks there is none.
-pub fn write_request(
-    method: &Method,
-    target: &str,
-    fields: &HeaderMap,
-    spelling: Option<&Spelling>,
-    length: OwnLength,
-    out: &mut Vec<u8>,
-) -> Encoder {
+pub fn write_request(request: &OriginRequest, length: OwnLength, out: &mut Vec<u8>) -> Encoder {
+    let OriginRequest { method, target, headers: fields, spelling } = request;
+    let target = target.as_str();
     out.reserve(room_for(fields) + target.len());
     for part in [method.as_str(), " ", target, " HTTP/1.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
@@ -50,7 +45,7 @@ pub fn write_request(
     let in_chunks = length == OwnLength::Unknown;
     let mut says_length = false;
     let mut says_coding = false;
-    each_spelled(fields, spelling, |name, value| {
+    each_spelled(fields, spelling.as_deref(), |name, value| {
         if name.len() == CONTENT_LENGTH.len() && name.eq_ignore_ascii_case(CONTENT_LENGTH) {
             if in_chunks || says_length {
                 return;
@@ -110,6 +105,8 @@ pub fn write_answer(answer: &AnswerToWrite<'_>, out: &mut Vec<u8>) -> Encoder {
     let mut wrote_date = false;
     let mut speller = Speller::new(spelling);
     let (mut last, mut open_list) = (None::<&HeaderName>, false);
+    // Nothing but the end of the connection tells such a client the end of the body.
+    let until_close = length == OwnLength::Unknown && !bodiless && !knows_chunks;
     for (name, value) in fields {
         let another = last == Some(name);
         last = Some(name);
@@ -120,7 +117,7 @@ pub fn write_answer(answer: &AnswerToWrite<'_>, out: &mut Vec<u8>) -> Encoder {
         match *name {
             // Without a body only HEAD says how long it would be.
             header::CONTENT_LENGTH if length == OwnLength::None && *method != Method::HEAD => continue,
-            header::CONTENT_LENGTH if wrote_length || length == OwnLength::Unknown => continue,
+            header::CONTENT_LENGTH if wrote_length || !agrees(value, length) => continue,
             header::CONTENT_LENGTH => wrote_length = true,
             header::TRANSFER_ENCODING => continue,
             header::TRAILER if bodiless || !knows_chunks => continue,
@@ -143,10 +140,10 @@ pub fn write_answer(answer: &AnswerToWrite<'_>, out: &mut Vec<u8>) -> Encoder {
     if open_list {
         out.extend_from_slice(b"\r\n");
     }
-    connection(answer, out);
+    connection(answer, answer.persists && !until_close, out);
     let encoder = match length {
         OwnLength::Unknown if bodiless => Encoder::Nothing,
-        OwnLength::Unknown if !knows_chunks => Encoder::UntilClose,
+        OwnLength::Unknown if until_close => Encoder::UntilClose,
         OwnLength::Unknown => {
             line(out, speller.spell(&header::TRANSFER_ENCODING, false), b"chunked");
             Encoder::chunked(fields)
@@ -184,15 +181,24 @@ fn status_line(answer: &AnswerToWrite<'_>, out: &mut Vec<u8>) {
 }
 
 /// What the connection's other end is told of its future (RFC 9112 section 9.3).
-fn connection(answer: &AnswerToWrite<'_>, out: &mut Vec<u8>) {
+fn connection(answer: &AnswerToWrite<'_>, persists: bool, out: &mut Vec<u8>) {
     let says = |token| answer.fields.get_all(header::CONNECTION).iter().any(|value| has_token(value, token));
     if answer.status == StatusCode::SWITCHING_PROTOCOLS {
         return;
     }
-    match (answer.version == Version::HTTP_10, answer.persists) {
+    match (answer.version == Version::HTTP_10, persists) {
         (true, true) if !says("keep-alive") => line(out, b"connection", b"keep-alive"),
         (false, false) if !says("close") => line(out, b"connection", b"close"),
         (true | false, _) => {}
+    }
+}
+
+/// Whether a stated length is the one that is sent; of no body HEAD may state any.
+fn agrees(stated: &HeaderValue, length: OwnLength) -> bool {
+    match length {
+        OwnLength::None => true,
+        OwnLength::Exact(length) => digits(stated.as_bytes()) == Some(length),
+        OwnLength::Unknown => false,
     }
 }
 

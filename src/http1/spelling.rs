@@ -63,8 +63,36 @@ impl<'s> Speller<'s> {
     }
 
     fn is_at(&self, spelling: &Spelling, index: usize, name: &HeaderName) -> bool {
-        spelling.at(index).is_some_and(|spelled| spelled.eq_ignore_ascii_case(name.as_str().as_bytes()))
+        spelling.at(index).is_some_and(|spelled| spells(spelled, name.as_str().as_bytes()))
     }
+}
+
+/// Whether a name, which is in lower case, is spelled like this: eight letters at a time, the last ones of them twice.
+fn spells(spelled: &[u8], name: &[u8]) -> bool {
+    if spelled.len() != name.len() {
+        return false;
+    }
+    let (Some(spelled_end), Some(name_end)) = (spelled.last_chunk::<8>(), name.last_chunk::<8>()) else {
+        return spelled.eq_ignore_ascii_case(name);
+    };
+    let same = |spelled: [u8; 8], name: [u8; 8]| {
+        in_lower_case(u64::from_le_bytes(spelled)) == u64::from_le_bytes(name)
+    };
+    let (spelled, _) = spelled.as_chunks::<8>();
+    let (name, _) = name.as_chunks::<8>();
+    same(*spelled_end, *name_end) && spelled.iter().zip(name).all(|(spelled, name)| same(*spelled, *name))
+}
+
+/// Eight bytes of text with their capital letters made small.
+fn in_lower_case(text: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * EACH;
+    let low_bits = text & !HIGH;
+    // The high bit of each byte: from `A` on, and beyond `Z`.
+    let from_a = low_bits + (0x80 - u64::from(b'A')) * EACH;
+    let beyond_z = low_bits + (0x80 - u64::from(b'Z') - 1) * EACH;
+    let capital = from_a & !beyond_z & !text & HIGH;
+    text | (capital >> 2)
 }
 
 /// Calls `each` for all fields, with their names as they are to be spelled.
@@ -112,6 +140,34 @@ mod tests {
             seen.push(String::from_utf8_lossy(name).into_owned());
         });
         assert_eq!(seen, ["Host", "X-TWICE", "x-Twice", "X-tWICE", "ETag", "via"]);
+    }
+
+    #[test]
+    fn every_byte_is_made_small_as_ascii_has_it_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            for at in 0..8 {
+                let mut text = *b"Az-^~_@[";
+                text[at] = byte;
+                let small = in_lower_case(u64::from_le_bytes(text)).to_le_bytes();
+                assert_eq!(small, text.map(|byte| byte.to_ascii_lowercase()), "{byte} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_of_any_length_is_spelled_by_itself_and_by_no_other() {
+        let name = b"x-a^b~c_d0e9-content-length";
+        for length in 1..=name.len() {
+            let name = &name[..length];
+            assert!(spells(&name.to_ascii_uppercase(), name) && !spells(&name[1..], name));
+            for at in 0..length {
+                let mut other = name.to_ascii_uppercase();
+                other[at] ^= 0x01;
+                assert!(!spells(&other, name), "{length}, {at}");
+                other[at] ^= 0x01 | 0x20;
+                assert_eq!(spells(&other, name), other[at].is_ascii_alphabetic(), "{length}, {at}");
+            }
+        }
     }
 
     #[test]

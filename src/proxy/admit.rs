@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use http::request::Parts;
+use crate::http1::message::RequestParts as Parts;
 
 use super::ask::{Ask, Named};
 use super::changes;

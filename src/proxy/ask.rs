@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::body::AnswerBody;
 use super::client::Client;
@@ -16,6 +16,7 @@ use super::target::Target;
 use crate::decide::policy::{Mode, OnUnreadable, Principal, Reveal, RoutePolicy};
 use crate::decide::say;
 use crate::decide::verdict::{Refusal, RefusalKind};
+use crate::http1::message::Answer;
 use crate::identify::resource_id::ResourceId;
 use crate::ledger::names::UnderWay;
 use crate::report::journal::{ClientId, Conflict};
@@ -101,7 +102,7 @@ impl Ask {
         fields: &HeaderMap,
         resource: Option<&Named>,
         refusal: &Refusal,
-    ) -> Response<AnswerBody> {
+    ) -> Answer<AnswerBody> {
         self.note_conflict(fields, resource, refusal);
         self.route.metrics.refusals.refused(refusal.kind);
         let current = resource

@@ -15,10 +15,11 @@ use super::in_flight::InFlight;
 use super::noted::Noted;
 use super::origin::connection::OriginTunnel;
 use super::origin::pool::Lease;
-use super::outgoing::BodyProgress;
+use super::origin::upload::RequestEnd;
 use super::patience::{Bounds, Clock, Patience};
 use crate::http1::decode::{Decoded, Decoder};
 use crate::http1::framing::BodyLength;
+use crate::report::limits_hit::Limit;
 
 /// What a body ends with when it does not end well.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -30,7 +31,7 @@ pub struct OriginBody {
     has_length: bool,
     /// `None`: all of it was taken, or the rest is of no use.
     lease: Option<Lease>,
-    request: Arc<BodyProgress>,
+    request: RequestEnd,
     patience: Patience,
     clock: Clock,
     tag_stays: bool,
@@ -48,7 +49,7 @@ struct Ahead {
 
 impl OriginBody {
     /// An answer's body, the connection that it comes over, and how far the request's body has got.
-    pub fn new(length: BodyLength, lease: Lease, request: Arc<BodyProgress>, bounds: &Bounds) -> Self {
+    pub fn new(length: BodyLength, lease: Lease, request: RequestEnd, bounds: &Bounds) -> Self {
         let mut body = OriginBody {
             decoder: Decoder::new(length),
             has_length: matches!(length, BodyLength::Exact(_)),
@@ -66,7 +67,7 @@ impl OriginBody {
     }
 
     /// The body of an answer that makes a [tunnel](Self::tunnel) of its connection: none.
-    pub fn of_tunnel(lease: Lease, request: Arc<BodyProgress>, bounds: &Bounds) -> Self {
+    pub fn of_tunnel(lease: Lease, request: RequestEnd, bounds: &Bounds) -> Self {
         let mut body = Self::new(BodyLength::UntilClose, lease, request, bounds);
         body.decoder = Decoder::new(BodyLength::Exact(0));
         body
@@ -86,22 +87,16 @@ impl OriginBody {
     /// To be called when all of it was read.
     fn put_back(&mut self) {
         // A request that is still being sent occupies the connection beyond the answer.
-        if self.request_is_sent()
+        if self.request.has_left()
             && let Some(lease) = self.lease.take()
         {
             lease.put_back();
         }
     }
 
-    /// How far the request's body has got that this answers.
-    pub fn request_progress(&self) -> Arc<BodyProgress> {
-        self.request.clone()
-    }
-
-    /// Whether the request that this answers was sent to its end. Not so where the origin hung up on it:
-    /// what was sent after that was dropped.
-    pub fn request_is_sent(&self) -> bool {
-        self.request.is_sent() && !self.lease.as_ref().is_some_and(|lease| lease.connection.has_failed())
+    /// What becomes of the end of the request that this answers.
+    pub fn request_end(&self) -> &RequestEnd {
+        &self.request
     }
 
     /// Reads and drops what is left, if that is little and comes soon: cheaper than another connection.
@@ -235,8 +230,7 @@ impl OriginBody {
                     Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
                     Poll::Pending => {
                         let limit = ready!(self.clock.poll_out(&self.patience, cx));
-                        let why = format!("the origin took too long: {}", limit.key());
-                        return Poll::Ready(Some(Err(why.into())));
+                        return Poll::Ready(Some(Err(too_long(limit))));
                     }
                 },
             }
@@ -244,9 +238,16 @@ impl OriginBody {
         self.clock.heard();
         if self.decoder.is_over() {
             self.put_back();
+        } else if let Some(total) = self.patience.total.as_ref().filter(|total| total.is_over()) {
+            // Also of an origin that never lets its client wait.
+            return Poll::Ready(Some(Err(too_long(total.hit()))));
         }
         Poll::Ready(frame.map(Ok))
     }
+}
+
+fn too_long(limit: Limit) -> BodyError {
+    format!("the origin took too long: {}", limit.key()).into()
 }
 
 impl Body for OriginBody {
@@ -340,9 +341,8 @@ impl AnswerBody {
     }
 
     /// Counts as in flight until it is gone.
-    pub fn counted(mut self, in_flight: Arc<InFlight>) -> Self {
+    pub fn counted(&mut self, in_flight: Arc<InFlight>) {
         self._in_flight = Some(in_flight);
-        self
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::request::Parts;
+use crate::http1::message::RequestParts as Parts;
 use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 
 use super::ask::Ask;

@@ -44,13 +44,23 @@ struct Upload {
     left: bool,
     /// Woken when nothing more of it will be taken.
     waits_for_end: Option<Waker>,
+    /// Who waits for more of it.
+    reader: Option<Waker>,
     /// Told when the connection has become a tunnel.
     upgrade: Option<oneshot::Sender<()>>,
 }
 
 impl Upload {
     fn new(decoder: Decoder, invitation: &'static [u8]) -> Self {
-        Upload { decoder, invitation, broken: false, left: false, waits_for_end: None, upgrade: None }
+        Upload {
+            decoder,
+            invitation,
+            broken: false,
+            left: false,
+            waits_for_end: None,
+            reader: None,
+            upgrade: None,
+        }
     }
 }
 
@@ -99,9 +109,12 @@ impl Wire {
     /// # Errors
     /// If the connection is broken, or the client has taken nothing for too long.
     pub fn poll_write_out(&mut self, cx: &mut Context<'_>, out: &mut Outbox) -> Poll<io::Result<()>> {
-        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(closed())) };
-        // From the answer's first byte on there is nothing to invite to.
+        // From the answer's first byte on there is nothing to invite to; what was begun is ended.
+        if self.body.invitation.len() < INVITATION.len() {
+            ready!(self.poll_invite(cx))?;
+        }
         self.body.invitation = b"";
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(closed())) };
         while !out.is_empty() {
             let taken = ready!(Pin::new(&mut *stream).poll_write_vectored(cx, &out.slices()))?;
             if taken == 0 {
@@ -142,6 +155,9 @@ impl Wire {
         self.stream = None;
         self.body.upgrade = None;
         self.body.broken = true;
+        if let Some(reader) = self.body.reader.take() {
+            reader.wake();
+        }
     }
 
     /// Sends the client a last word, if its socket takes it at once: nobody waits for a connection that has ended.
@@ -209,6 +225,7 @@ impl Wire {
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Decoded, BodyError>> {
         let next = self.poll_decoded(cx);
+        self.body.reader = next.is_pending().then(|| cx.waker().clone());
         if matches!(next, Poll::Ready(Err(_))) {
             self.body.broken = true;
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode, Version, header};
+use http::{Method, StatusCode, Version, header};
 use http_body::Body;
 use pingora::protocols::Stream;
 use pingora::server::ShutdownWatch;
@@ -24,13 +24,10 @@ use crate::config::checked::Limits;
 use crate::decide::say;
 use crate::http1::encode::{Encoder, Outbox};
 use crate::http1::framing::asks_to_close;
-use crate::http1::head::{BadHead, HeadLimits, Reason, RequestHead, take_request};
+use crate::http1::head::{BadHead, HeadLimits, RequestHead, take_request};
 use crate::http1::head_out::{AnswerToWrite, OwnLength, write_answer};
-use crate::http1::spelling::Spelling;
+use crate::http1::message::Answer;
 use crate::report::limits_hit::Limit;
-
-/// What may wait for a client to take it, beyond the piece that goes over it.
-const MOST_BUFFERED: usize = 64 * 1024;
 
 /// A connection that is served.
 pub struct Connection {
@@ -107,8 +104,7 @@ impl Connection {
         let (method, version) = (request.method.clone(), request.version);
         let may_upgrade = version == Version::HTTP_11 && request.headers.contains_key(header::UPGRADE);
         let body = ClientBody::begin(&self.wire, Behind { length, awaits_continue, may_upgrade });
-        let request = Request::from_parts(request, body);
-        let mut answering = handle(self.gateway.clone(), request, self.client.clone());
+        let mut answering = handle(self.gateway.clone(), request, body, self.client.clone());
         let this = &mut *self;
         let answer = poll_fn(|cx| this.poll_answer(&mut answering, cx)).await?;
         drop(answering);
@@ -192,7 +188,7 @@ impl Connection {
         &mut self,
         answering: &mut Answering,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Response<AnswerBody>, End>> {
+    ) -> Poll<Result<Answer<AnswerBody>, End>> {
         if let Poll::Ready(answer) = answering.as_mut().poll(cx) {
             return Poll::Ready(answer.map_err(|_| End::Gone));
         }
@@ -202,7 +198,8 @@ impl Connection {
     /// Ready when the client has left. What it sends meanwhile is kept: the next request.
     fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut wire = self.wire.lock();
-        while wire.taken() == Taken::Whole && wire.come.is_empty() {
+        // Where somebody else reads, that is where it is seen first; when that has ended, it is looked for here.
+        while ready!(wire.poll_taken(cx)) == Taken::Whole && wire.come.is_empty() {
             match ready!(wire.poll_fill(cx)) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
                 Ok(_) => {}
@@ -215,22 +212,21 @@ impl Connection {
         &mut self,
         method: &Method,
         version: Version,
-        answer: Response<AnswerBody>,
+        answer: Answer<AnswerBody>,
         persists: bool,
     ) -> Result<(), End> {
         let (head, body) = answer.into_parts();
-        let mut body = Some(body);
         let upgraded = head.status == StatusCode::SWITCHING_PROTOCOLS;
-        let length = body.as_ref().map_or(OwnLength::None, OwnLength::of);
+        let length = OwnLength::of(&body);
         let persists = persists && !asks_to_close(&head.headers) && self.goes_on_behind_the_body();
-        let mut encoder = date(|date| {
+        let encoder = date(|date| {
             let answer = AnswerToWrite {
                 method,
                 version,
                 status: head.status,
-                reason: head.extensions.get::<Reason>(),
+                reason: head.reason.as_ref(),
                 fields: &head.headers,
-                spelling: head.extensions.get::<Spelling>(),
+                spelling: head.spelling.as_deref(),
                 length,
                 persists,
                 date,
@@ -239,7 +235,8 @@ impl Connection {
         });
         drop(head);
         let until_close = encoder == Encoder::UntilClose;
-        poll_fn(|cx| self.poll_send(&mut body, &mut encoder, cx)).await?;
+        let mut sending = Sending { body: Some(body), encoder, broke: false };
+        poll_fn(|cx| self.poll_send(&mut sending, cx)).await?;
         self.client.written_out();
         self.out.rest();
         if upgraded {
@@ -260,14 +257,9 @@ impl Connection {
     }
 
     /// Sends the head that was written, and the body behind it.
-    fn poll_send(
-        &mut self,
-        body: &mut Option<AnswerBody>,
-        encoder: &mut Encoder,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), End>> {
+    fn poll_send(&mut self, sending: &mut Sending, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
         loop {
-            let filled = self.fill(body, encoder, cx);
+            let filled = sending.fill(&mut self.out, cx);
             {
                 let mut wire = self.wire.lock();
                 let mut written = wire.poll_write_out(cx, &mut self.out);
@@ -282,47 +274,6 @@ impl Connection {
                 Filled::InPart => {}
                 Filled::Waits => return self.poll_left(cx).map(|()| Err(End::Gone)),
             }
-        }
-    }
-
-    /// Takes what there is of the body, as long as there is room for it.
-    fn fill(&mut self, body: &mut Option<AnswerBody>, encoder: &mut Encoder, cx: &mut Context<'_>) -> Filled {
-        while let Some(rest) = body {
-            if self.out.len() >= MOST_BUFFERED {
-                return Filled::InPart;
-            }
-            if *encoder == Encoder::Nothing || rest.is_end_stream() {
-                return self.end_body(body, encoder, None);
-            }
-            match Pin::new(rest).poll_frame(cx) {
-                Poll::Pending => return Filled::Waits,
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => encoder.data(data, &mut self.out),
-                    Err(frame) => return self.end_body(body, encoder, frame.into_trailers().ok()),
-                },
-                Poll::Ready(None) => return self.end_body(body, encoder, None),
-                // What was sent of it goes out, and then the client learns that it broke.
-                Poll::Ready(Some(Err(error))) => {
-                    tracing::debug!(%error, "an answer broke off");
-                    *body = None;
-                    return Filled::Broken;
-                }
-            }
-        }
-        Filled::Whole
-    }
-
-    /// All of it was taken; whoever waits for that hears of it now.
-    fn end_body(
-        &mut self,
-        body: &mut Option<AnswerBody>,
-        encoder: &mut Encoder,
-        trailers: Option<http::HeaderMap>,
-    ) -> Filled {
-        *body = None;
-        match encoder.end(trailers, &mut self.out) {
-            Ok(()) => Filled::Whole,
-            Err(_) => Filled::Broken,
         }
     }
 
@@ -357,6 +308,8 @@ impl Connection {
     /// while, until the client has closed its side.
     async fn shut_down(&mut self) {
         const FOR: Duration = Duration::from_secs(1);
+        // Somebody may still read the request's body, to send it on behind an early answer: its times are limited.
+        poll_fn(|cx| self.wire.lock().poll_taken(cx).map(drop)).await;
         // Best effort: whatever comes of it, the connection is closed.
         let _shut_or_not = poll_fn(|cx| self.wire.lock().poll_shutdown(cx)).await;
         if self.wire.lock().has_all_been_read() {
@@ -380,6 +333,50 @@ impl Drop for Connection {
     /// Also where its task is dropped: whoever reads its request's body would wait for ever.
     fn drop(&mut self) {
         self.wire.lock().close();
+    }
+}
+
+/// An answer's body on its way.
+struct Sending {
+    /// Until all of it was taken.
+    body: Option<AnswerBody>,
+    encoder: Encoder,
+    /// Whether it ended before its end: what was taken goes out, and then the client learns of that.
+    broke: bool,
+}
+
+impl Sending {
+    /// Takes what there is of the body, as long as there is room for it.
+    fn fill(&mut self, out: &mut Outbox, cx: &mut Context<'_>) -> Filled {
+        while let Some(body) = &mut self.body {
+            if !out.has_room() {
+                return Filled::InPart;
+            }
+            let trailers = if self.encoder == Encoder::Nothing || body.is_end_stream() {
+                None
+            } else {
+                match Pin::new(body).poll_frame(cx) {
+                    Poll::Pending => return Filled::Waits,
+                    Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                        Ok(data) => {
+                            self.encoder.data(data, out);
+                            continue;
+                        }
+                        Err(frame) => frame.into_trailers().ok(),
+                    },
+                    Poll::Ready(None) => None,
+                    Poll::Ready(Some(Err(error))) => {
+                        tracing::debug!(%error, "an answer broke off");
+                        self.broke = true;
+                        None
+                    }
+                }
+            };
+            // Whoever waits for its end hears of it now.
+            self.body = None;
+            self.broke = self.broke || self.encoder.end(trailers, out).is_err();
+        }
+        if self.broke { Filled::Broken } else { Filled::Whole }
     }
 }
 

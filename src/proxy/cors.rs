@@ -7,13 +7,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::http1::message::{Answer, RequestParts as Parts};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS,
     ACCESS_CONTROL_REQUEST_METHOD,
 };
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use parking_lot::Mutex;
 
 use super::ask::Ask;
@@ -86,7 +86,7 @@ impl Page {
     }
 
     /// Lets the page read what an answer says. `outcome` tells whose answer it is.
-    pub fn tell(self, answer: &mut Response<AnswerBody>, outcome: &str) {
+    pub fn tell(self, answer: &mut Answer<AnswerBody>, outcome: &str) {
         if self.asks_before {
             return;
         }
@@ -130,7 +130,7 @@ pub async fn pass(
     ask: Box<Ask>,
     mut parts: Box<Parts>,
     body: ClientBody,
-) -> (Response<AnswerBody>, &'static str) {
+) -> (Answer<AnswerBody>, &'static str) {
     let asked = asked_of_ours(&parts.headers, &ACCESS_CONTROL_REQUEST_HEADERS);
     let page = Page::of(&ask, &parts.headers).filter(|page| page.asks_before && !asked.is_empty());
     let Some(page) = page else { return pass::pass(ask, parts, body, None).await };
@@ -193,8 +193,8 @@ fn extend(answer: &mut HeaderMap, request: &HeaderMap, asked: &[&str]) {
 
 /// The answer to a preflight where the API gives none. It says which fields a page may send; whether the page is
 /// let in is for the API to say, so without its terms no browser takes this for a yes.
-fn in_its_place(terms: Option<Terms>, request: &HeaderMap) -> Response<AnswerBody> {
-    let mut answer = Response::new(AnswerBody::fixed(""));
+fn in_its_place(terms: Option<Terms>, request: &HeaderMap) -> Answer<AnswerBody> {
+    let mut answer = Answer::new(AnswerBody::fixed(""));
     *answer.status_mut() = StatusCode::NO_CONTENT;
     let fields = answer.headers_mut();
     if let Some(terms) = terms {

@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use crate::http1::message::{Answer, RequestParts as Parts};
+use http::{HeaderValue, Method, StatusCode, header};
 use http_body::Body;
 
 use super::ask::{Ask, Named};
@@ -41,14 +41,14 @@ use crate::report::request_report::{AccessLog, RequestReport};
 use crate::request::method::Effect;
 
 /// An answer, to come. An error ends its connection.
-pub type Answering = Pin<Box<dyn Future<Output = io::Result<Response<AnswerBody>>> + Send>>;
+pub type Answering = Pin<Box<dyn Future<Output = io::Result<Answer<AnswerBody>>> + Send>>;
 
 /// Answers one request. Never fails: every trouble is an answer.
 ///
 /// In a box, or every idle connection would keep the room that a request takes. And no `async fn` before its route is
 /// found: that would keep the request beside what is made of it.
-pub fn handle(gateway: Arc<Gateway>, request: Request<ClientBody>, client: Arc<Client>) -> Answering {
-    match find_way(gateway, request, client) {
+pub fn handle(gateway: Arc<Gateway>, parts: Box<Parts>, body: ClientBody, client: Arc<Client>) -> Answering {
+    match find_way(gateway, parts, body, client) {
         Ok(found) => Box::pin(found.answer()),
         Err(answer) => Box::pin(ready(Ok(*answer))),
     }
@@ -66,7 +66,7 @@ struct Found {
 }
 
 impl Found {
-    fn answer(self) -> impl Future<Output = io::Result<Response<AnswerBody>>> + Send {
+    fn answer(self) -> impl Future<Output = io::Result<Answer<AnswerBody>>> + Send {
         let Found { ask, parts, body, page, report, started } = self;
         let (client, in_flight) = (ask.client.clone(), ask.in_flight.clone());
         async move {
@@ -78,7 +78,8 @@ impl Found {
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                 client.pace.becomes_a_tunnel();
             }
-            Ok(answer.map(|body| body.counted(in_flight)))
+            answer.body_mut().counted(in_flight);
+            Ok(answer)
         }
     }
 }
@@ -86,16 +87,16 @@ impl Found {
 /// Finds the request's route, or its answer.
 fn find_way(
     gateway: Arc<Gateway>,
-    request: Request<ClientBody>,
+    mut parts: Box<Parts>,
+    body: ClientBody,
     client: Arc<Client>,
-) -> Result<Found, Box<Response<AnswerBody>>> {
+) -> Result<Found, Box<Answer<AnswerBody>>> {
     let live = gateway.live.load_full();
     let now = tokio::time::Instant::now();
     let started = now.into_std();
     let bounds = bounds(&live.limits, &gateway, now);
     client.pace.set(bounds.of_the_answer());
-    let target = head::check(&request, &live.limits, &bounds.hits).and_then(|()| Target::read(&request));
-    let (mut parts, body) = request.into_parts();
+    let target = head::check(&parts, &live.limits, &bounds.hits).and_then(|()| Target::read(&parts));
     let own_cookies =
         if live.has_own_cookies { views::take_own_cookies(&mut parts.headers) } else { Vec::new() };
     let found = match &target {
@@ -120,18 +121,18 @@ fn find_way(
     let method = parts.method.clone();
     let ask = Ask { gateway, live, route, method, target, client, bounds, in_flight, own_cookies };
     let page = Page::of(&ask, &parts.headers).map(Box::new);
-    Ok(Found { ask: Box::new(ask), parts: Box::new(parts), body, page, report, started })
+    Ok(Found { ask: Box::new(ask), parts, body, page, report, started })
 }
 
 /// The answer to a request that goes nowhere.
 fn turned_back(
     refusal: Option<Refusal>,
-    parts: Parts,
+    parts: Box<Parts>,
     body: ClientBody,
     bounds: &Bounds,
     metrics: &RouteMetrics,
     report: RequestReport,
-) -> Response<AnswerBody> {
+) -> Answer<AnswerBody> {
     let (mut answer, outcome) = match refusal {
         Some(refusal) => {
             /// A longer one is not sent back.
@@ -146,7 +147,7 @@ fn turned_back(
         }
         // `OPTIONS *` asks about the server as a whole (RFC 9110 section 9.3.7).
         None => {
-            let mut answer = Response::new(AnswerBody::fixed(""));
+            let mut answer = Answer::new(AnswerBody::fixed(""));
             *answer.status_mut() = StatusCode::NO_CONTENT;
             (answer, "answered")
         }
@@ -190,7 +191,7 @@ async fn take_way(
     parts: Box<Parts>,
     body: ClientBody,
     started: Instant,
-) -> (Response<AnswerBody>, &'static str) {
+) -> (Answer<AnswerBody>, &'static str) {
     let policy = ask.route.route.policy.clone();
     if !policy.is_managed() {
         return match slips_by(&ask, &parts) {
@@ -262,7 +263,7 @@ async fn write_way(
     parts: Box<Parts>,
     body: RequestBody,
     started: Instant,
-) -> (Response<AnswerBody>, &'static str) {
+) -> (Answer<AnswerBody>, &'static str) {
     // Before anything else is judged: the first of two may have made the tag of the second stale.
     let twice = match twice::take_key(&ask, &id, &parts, body.whole()) {
         Ok(twice) => twice,
@@ -303,7 +304,7 @@ pub fn refused(
     body: RequestBody,
     resource: Option<&Named>,
     refusal: &Refusal,
-) -> (Response<AnswerBody>, &'static str) {
+) -> (Answer<AnswerBody>, &'static str) {
     let mut answer = ask.refuse(&parts.headers, resource, refusal);
     if let Some(rest) = body.into_rest() {
         settle_unread_body(parts, rest, &mut answer, &ask.bounds);
@@ -314,12 +315,7 @@ pub fn refused(
 /// A refused request's body is read and dropped so that the connection stays usable; where the client
 /// waits for 100 (Continue) it will not send one, and the connection is closed instead. So it is where
 /// somebody on the way may see another end of the body than we do (RFC 9112 section 6.3).
-pub fn settle_unread_body(
-    parts: &Parts,
-    body: ClientBody,
-    answer: &mut Response<AnswerBody>,
-    bounds: &Bounds,
-) {
+pub fn settle_unread_body(parts: &Parts, body: ClientBody, answer: &mut Answer<AnswerBody>, bounds: &Bounds) {
     if body.is_end_stream() {
         return;
     }

@@ -3,9 +3,10 @@
 //! A timer of the runtime is entered and taken out again, or moved, for each end that is set. This one stays where it
 //! was entered first; when it goes off, it looks whether the end has been put off meanwhile.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// One timer, for one end at a time.
@@ -30,7 +31,8 @@ impl LazyTimer {
                 return Poll::Pending;
             }
             self.task = Some(cx.waker().clone());
-            ready!(sleep.as_mut().poll(cx));
+            // Where data flows without end, the task's share of the runtime is used up whenever it gets here.
+            ready!(pin!(unconstrained(sleep.as_mut())).poll(cx));
             self.task = None;
             if sleep.deadline() >= end {
                 return Poll::Ready(());

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 use smallvec::SmallVec;
 
 use super::ask::{Ask, Named};
@@ -17,6 +17,7 @@ use super::pass::to_answer;
 use super::representation::validators;
 use crate::decide::claim::Claim;
 use crate::decide::read::ReadVerdict;
+use crate::http1::message::Answer;
 use crate::request::entity_tag::TagCondition;
 use crate::request::preconditions::{Preconditions, is_ours_alone};
 use crate::request::version_tag::{Version, VersionTag};
@@ -67,8 +68,8 @@ pub fn answer_read(
     named: &Named,
     fields: &HeaderMap,
     verdict: ReadVerdict,
-    answer: Response<OriginBody>,
-) -> (Response<AnswerBody>, &'static str, Option<VersionTag>) {
+    answer: Answer<OriginBody>,
+) -> (Answer<AnswerBody>, &'static str, Option<VersionTag>) {
     let tag = match verdict {
         ReadVerdict::Answer(tag) | ReadVerdict::NotModified(tag) => tag,
         ReadVerdict::Refuse(refusal) => {

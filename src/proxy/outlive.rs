@@ -7,18 +7,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Method, Response};
+use http::Method;
 use tokio::runtime::Handle;
 
 use super::body::AnswerBody;
 use crate::decide::outcome::{UnknownCause, WriteOutcome};
+use crate::http1::message::Answer;
 use crate::identify::resource_id::ResourceId;
 use crate::report::metrics::RouteMetrics;
 
 /// The end of a write that was admitted.
 pub struct Carried {
     /// For its client: the answer, and how the request ended.
-    pub answered: (Response<AnswerBody>, &'static str),
+    pub answered: (Answer<AnswerBody>, &'static str),
     /// What became of it; `None` if it was refused under the permit, before it was forwarded.
     pub outcome: Option<WriteOutcome>,
 }
@@ -44,7 +45,7 @@ impl Teller {
     ///
     /// `None` if the work ended without a word, by a panic: its permit went down with it, which holds the
     /// write's resources for the settle time.
-    pub async fn outlive<W>(self, work: Pin<Box<W>>) -> Option<(Response<AnswerBody>, &'static str)>
+    pub async fn outlive<W>(self, work: Pin<Box<W>>) -> Option<(Answer<AnswerBody>, &'static str)>
     where
         W: Future<Output = Carried> + Send + 'static,
     {
@@ -86,7 +87,7 @@ impl<W> Heard<W>
 where
     W: Future<Output = Carried> + Send + 'static,
 {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Response<AnswerBody>, &'static str)>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Answer<AnswerBody>, &'static str)>> {
         let Some((work, _)) = &mut self.work else { return Poll::Ready(None) };
         // As in a task of its own: a panic ends this write and nothing else.
         let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
@@ -193,7 +194,7 @@ mod tests {
     async fn a_write_that_was_refused_under_its_permit_is_not_counted_as_settled() {
         let metrics = Metrics::new().expect("metrics");
         let refused =
-            async { Carried { answered: (Response::new(AnswerBody::fixed("")), "refused"), outcome: None } };
+            async { Carried { answered: (Answer::new(AnswerBody::fixed("")), "refused"), outcome: None } };
         assert!(teller(&metrics).outlive(Box::pin(refused)).await.is_some());
         assert!(counted(&metrics, "ifmatch_writes_settled_total{outcome=\"unknown\",route=\"item\"} 0"));
     }

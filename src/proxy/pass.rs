@@ -1,7 +1,7 @@
 //! Requests that are passed on as they are: routes with `mode = "off"`, and OPTIONS and TRACE.
 
-use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use crate::http1::message::{Answer, OriginRequest, RequestParts as Parts};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use smallvec::SmallVec;
 
 use super::ask::Ask;
@@ -25,7 +25,7 @@ pub async fn pass(
     mut parts: Box<Parts>,
     mut body: ClientBody,
     unjudged: Option<Unjudged>,
-) -> (Response<AnswerBody>, &'static str) {
+) -> (Answer<AnswerBody>, &'static str) {
     let upgrade = match ask.policy().mode {
         Mode::Enforce => None,
         Mode::Observe | Mode::Off => upgrade_of(&parts.headers, ask.route.beside_managed),
@@ -47,7 +47,7 @@ pub async fn pass(
         match &answered {
             Ok(answer) => {
                 let ended = outcome(WriteEnd::Answered(answer.status()), ask.policy());
-                unjudged.answered(ended, answer.body().request_progress());
+                unjudged.answered(ended, answer.body().request_end());
             }
             Err(no_answer) => unjudged.ended(outcome(no_answer.end, ask.policy())),
         }
@@ -77,7 +77,7 @@ pub async fn pass_read(
     ask: Box<Ask>,
     mut parts: Box<Parts>,
     body: OutgoingBody,
-) -> (Response<AnswerBody>, &'static str) {
+) -> (Answer<AnswerBody>, &'static str) {
     let without = stays_behind(&ask, &parts);
     let request = onward(&ask, &mut parts, &without, None, body);
     let answered = exchange(&ask.route.pool, request, &ask.bounds, Over::Quiet).await;
@@ -89,8 +89,8 @@ pub(super) fn answer(
     ask: &Ask,
     parts: &Parts,
     client_side: Option<ClientUpgrade>,
-    answered: Result<Response<OriginBody>, NoAnswer>,
-) -> (Response<AnswerBody>, &'static str) {
+    answered: Result<Answer<OriginBody>, NoAnswer>,
+) -> (Answer<AnswerBody>, &'static str) {
     match answered {
         Ok(mut answer) => {
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -118,7 +118,7 @@ pub fn onward(
     without: &[HeaderName],
     upgrade: Option<HeaderValue>,
     mut body: OutgoingBody,
-) -> Request<OutgoingBody> {
+) -> (Box<OriginRequest>, OutgoingBody) {
     let edit = RequestEdit {
         without,
         managed: ask.route.beside_managed,
@@ -135,18 +135,13 @@ pub fn onward(
     if expects && !http_body::Body::is_end_stream(&body) {
         body = body.until_asked_for();
     }
-    let mut request = Request::new(body);
-    *request.method_mut() = parts.method.clone();
-    *request.uri_mut() = ask.target.spelled.clone().into();
-    *request.version_mut() = Version::HTTP_11;
-    *request.headers_mut() = to_origin(&parts.headers, &edit);
-    if is_in_chunks(request.body()) {
+    let mut headers = to_origin(&parts.headers, &edit);
+    if is_in_chunks(&body) {
         // As its client spelled the name.
-        request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    // The spelling of field names is kept here.
-    *request.extensions_mut() = std::mem::take(&mut parts.extensions);
-    request
+    let (method, target) = (parts.method.clone(), ask.target.spelled.clone());
+    (Box::new(OriginRequest { method, target, headers, spelling: parts.spelling.take() }), body)
 }
 
 fn is_in_chunks(body: &OutgoingBody) -> bool {
@@ -168,7 +163,7 @@ pub async fn send_read(
     ask: &Ask,
     parts: &mut Parts,
     without: &[HeaderName],
-) -> Result<Response<OriginBody>, NoAnswer> {
+) -> Result<Answer<OriginBody>, NoAnswer> {
     let request = onward(ask, parts, without, None, OutgoingBody::empty());
     match exchange(&ask.route.pool, request, &ask.bounds, Over::Any).await {
         Err(lost) if lost.suggests_another_read() => {
@@ -180,13 +175,13 @@ pub async fn send_read(
 }
 
 /// The answer as the client gets it.
-pub fn to_answer(ask: &Ask, answer: Response<OriginBody>, without: &[HeaderName]) -> Response<AnswerBody> {
+pub fn to_answer(ask: &Ask, answer: Answer<OriginBody>, without: &[HeaderName]) -> Answer<AnswerBody> {
     let (mut parts, body) = answer.into_parts();
     let upgraded = parts.status == StatusCode::SWITCHING_PROTOCOLS;
     parts.headers = to_client(parts.headers, parts.version, without, upgraded, &ask.live.server);
     parts.version = Version::HTTP_11;
     let body = if without.contains(&header::ETAG) { body.without_tag() } else { body };
-    Response::from_parts(parts, AnswerBody::origin(body))
+    Answer::from_parts(parts, AnswerBody::origin(body))
 }
 
 /// What the client is told when there is no answer.

@@ -1,13 +1,14 @@
 //! How long a peer is waited for: for its next step, and for all of them together.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep};
 
 use crate::report::limits_hit::{Limit, LimitsHit};
@@ -136,7 +137,8 @@ impl Clock {
             Running { since, timer: Box::pin(tokio::time::sleep_until(patience.end(since))) }
         });
         loop {
-            ready!(running.timer.as_mut().poll(cx));
+            // Where data flows without end, the task's share of the runtime is used up whenever it gets here.
+            ready!(pin!(unconstrained(running.timer.as_mut())).poll(cx));
             // It may have become longer since the timer was set: another request has begun.
             let end = patience.end(running.since);
             if end <= Instant::now() {

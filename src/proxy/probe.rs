@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::http1::message::{Answer, OriginRequest, RequestParts as Parts};
 use bytes::Bytes;
-use http::request::Parts;
 use http::uri::{InvalidUri, PathAndQuery};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::ask::Ask;
 use super::body::{AnswerContent, OriginBody};
@@ -168,7 +168,7 @@ fn without_parameters(spelled: &PathAndQuery, policy: &RoutePolicy) -> Result<Pa
     PathAndQuery::try_from(target)
 }
 
-async fn send(ask: &Ask, parts: &Parts, method: Method) -> Result<Response<OriginBody>, NoAnswer> {
+async fn send(ask: &Ask, parts: &Parts, method: Method) -> Result<Answer<OriginBody>, NoAnswer> {
     question(ask, parts, method)?.put(&ask.bounds).await
 }
 
@@ -228,7 +228,7 @@ impl Question {
     ///
     /// # Errors
     /// If the origin does not answer.
-    pub async fn put(&self, bounds: &Bounds) -> Result<Response<OriginBody>, NoAnswer> {
+    pub async fn put(&self, bounds: &Bounds) -> Result<Answer<OriginBody>, NoAnswer> {
         match exchange(&self.pool, self.request(), bounds, Over::Quiet).await {
             Err(lost) if lost.suggests_another_read() => {
                 exchange(&self.pool, self.request(), bounds, Over::New).await
@@ -237,12 +237,8 @@ impl Question {
         }
     }
 
-    fn request(&self) -> Request<OutgoingBody> {
-        let mut request = Request::new(OutgoingBody::empty());
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.target.clone().into();
-        *request.version_mut() = Version::HTTP_11;
-        *request.headers_mut() = self.fields.clone();
-        request
+    fn request(&self) -> (Box<OriginRequest>, OutgoingBody) {
+        let (method, target, headers) = (self.method.clone(), self.target.clone(), self.fields.clone());
+        (Box::new(OriginRequest { method, target, headers, spelling: None }), OutgoingBody::empty())
     }
 }

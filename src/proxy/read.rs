@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use http::request::Parts;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use crate::http1::message::{Answer, RequestParts as Parts};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::ask::{Ask, Named};
 use super::body::{AnswerBody, OriginBody};
@@ -23,7 +23,6 @@ use crate::decide::say;
 use crate::decide::validator::Validator;
 use crate::decide::verdict::Refusal;
 use crate::decide::views::read_shows;
-use crate::http1::head::Reason;
 use crate::identify::content::Content;
 use crate::request::preconditions::{CONDITIONAL_FIELDS, IfRange, Preconditions};
 use crate::request::version_tag::{Variant, VersionTag};
@@ -47,7 +46,7 @@ pub async fn read(
     mut parts: Box<Parts>,
     body: RequestBody,
     started: Instant,
-) -> (Response<AnswerBody>, &'static str) {
+) -> (Answer<AnswerBody>, &'static str) {
     if !matches!(ask.policy().validator, Validator::Version) {
         // In a box, like all that most requests never wait for: a request takes the room of its longest way.
         return Box::pin(shown_read::read(ask, named, parts, body, started)).await;
@@ -115,7 +114,7 @@ async fn ask_origin(
     stated: &Preconditions,
     stamp: ReadStamp,
     plan: RangePlan,
-) -> Result<(Response<OriginBody>, Seen), NoAnswer> {
+) -> Result<(Answer<OriginBody>, Seen), NoAnswer> {
     let bodiless = body.is_empty();
     let without = match ask.policy().mode {
         Mode::Observe => Cow::Owned(observe::stays_behind(&parts.headers).to_vec()),
@@ -142,7 +141,7 @@ async fn ask_origin(
     Ok((answer, seen))
 }
 
-fn see(ask: &Ask, named: &Named, parts: &Parts, stamp: ReadStamp, answer: &Response<OriginBody>) -> Seen {
+fn see(ask: &Ask, named: &Named, parts: &Parts, stamp: ReadStamp, answer: &Answer<OriginBody>) -> Seen {
     let ledger = &ask.gateway.ledger;
     let now = ledger.observe(named.key, ask.route.whole, ask.route.route.upstream.read_lag);
     let still_at_rest = now.at_rest && now.version == stamp.version;
@@ -184,9 +183,9 @@ fn stamped(
     parts: &Parts,
     stated: &Preconditions,
     stamp: ReadStamp,
-    answer: Response<OriginBody>,
+    answer: Answer<OriginBody>,
     seen: Seen,
-) -> (Response<AnswerBody>, &'static str) {
+) -> (Answer<AnswerBody>, &'static str) {
     let is_multipart = |kind: &HeaderValue| {
         const PARTS: &[u8] = b"multipart/byteranges";
         kind.as_bytes().get(..PARTS.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(PARTS))
@@ -233,10 +232,10 @@ fn stamped(
 fn not_modified(
     ask: &Ask,
     named: &Named,
-    answer: Response<OriginBody>,
+    answer: Answer<OriginBody>,
     tag: Option<VersionTag>,
     now: Instant,
-) -> Response<AnswerBody> {
+) -> Answer<AnswerBody> {
     let mut without = OF_THE_CONTENT.to_vec();
     if tag.is_some() {
         without.push(header::LAST_MODIFIED);
@@ -246,19 +245,13 @@ fn not_modified(
     head.status = StatusCode::NOT_MODIFIED;
     head.headers = super::fields::to_client(head.headers, head.version, &without, false, &ask.live.server);
     // The origin's own words for its own status.
-    head.extensions.remove::<Reason>();
-    let mut answer = Response::from_parts(head, AnswerBody::fixed(""));
+    head.reason = None;
+    let mut answer = Answer::from_parts(head, AnswerBody::fixed(""));
     put_tag(ask, named, &mut answer, tag, now);
     answer
 }
 
-fn put_tag(
-    ask: &Ask,
-    named: &Named,
-    answer: &mut Response<AnswerBody>,
-    tag: Option<VersionTag>,
-    now: Instant,
-) {
+fn put_tag(ask: &Ask, named: &Named, answer: &mut Answer<AnswerBody>, tag: Option<VersionTag>, now: Instant) {
     let Some(tag) = tag else { return };
     if let Ok(value) = HeaderValue::from_bytes(&tag.field_value()) {
         answer.headers_mut().insert(header::ETAG, value);

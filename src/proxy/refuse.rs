@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 
 use super::body::AnswerBody;
 use crate::decide::policy::StatusMapping;
 use crate::decide::verdict::{Refusal, RefusalKind};
+use crate::http1::message::Answer;
 use crate::request::version_tag::VersionTag;
 
 /// RFC 9457 section 6.1.
@@ -21,9 +22,9 @@ pub fn refuse(
     statuses: StatusMapping,
     instance: &str,
     current: Option<VersionTag>,
-) -> Response<AnswerBody> {
+) -> Answer<AnswerBody> {
     let status = refusal.kind.status(statuses);
-    let mut answer = Response::new(AnswerBody::fixed(problem(refusal, status, instance)));
+    let mut answer = Answer::new(AnswerBody::fixed(problem(refusal, status, instance)));
     *answer.status_mut() = status;
     let fields = answer.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));

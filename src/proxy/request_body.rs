@@ -1,7 +1,7 @@
 //! Bodies that are read before anything is decided: by a rule that needs what is in them, and forms, which some
 //! frameworks take the method from.
 
-use http::request::Parts;
+use crate::http1::message::RequestParts as Parts;
 use http::{HeaderMap, HeaderValue, Method, header};
 use http_body::Body;
 
@@ -16,15 +16,15 @@ use crate::report::limits_hit::Limit;
 use crate::request::hidden_method::{FormKind, HiddenMethod};
 use crate::request::method::is_spelled_as;
 
-/// A request's body, as far as it was read.
+/// A request's body, as far as it was read. Small, for most are not: what is handed on would be copied each time.
 pub enum RequestBody {
     /// Not read.
     Unread(ClientBody),
     /// Read whole.
-    Read(Known),
+    Read(Box<Known>),
     /// Read in part: its beginning, and the rest, which is looked at as it passes. Not to observe: a form that
     /// states a method there is broken off, or passes.
-    Begun(Known, ClientBody, Option<HiddenMethod>),
+    Begun(Box<Known>, ClientBody, Option<Box<HiddenMethod>>),
     /// Longer than a rule may read: what was read of it, and the rest.
     TooLong(Vec<u8>, ClientBody),
 }
@@ -81,13 +81,14 @@ impl RequestBody {
     pub fn into_outgoing(self, bounds: &Bounds) -> OutgoingBody {
         match self {
             RequestBody::Unread(body) => OutgoingBody::from_client(body, bounds),
-            RequestBody::Read(Known { bytes, in_chunks, .. }) => {
+            RequestBody::Read(known) => {
+                let Known { bytes, in_chunks, .. } = *known;
                 OutgoingBody::read(WholeBody { bytes, in_chunks })
             }
             RequestBody::Begun(known, rest, watch) => {
                 let begun = OutgoingBody::from_client_begun(known.bytes.into(), rest, bounds);
                 match watch {
-                    Some(watch) => begun.watched(watch),
+                    Some(watch) => begun.watched(*watch),
                     None => begun,
                 }
             }
@@ -150,7 +151,8 @@ pub async fn read_body(ask: &Ask, parts: &Parts, body: ClientBody) -> Result<Req
                     Some(PostedForm::Watched(kind)) => HiddenMethod::new(kind).is_in(&bytes),
                     Some(PostedForm::UrlEncoded) | None => false,
                 };
-                RequestBody::Read(Known { bytes, in_chunks, is_form: kind.is_some(), hides_a_method })
+                let is_form = kind.is_some();
+                RequestBody::Read(Box::new(Known { bytes, in_chunks, is_form, hides_a_method }))
             }
             ReadUpTo::Limit(begun, rest) => {
                 ask.bounds.hits.hit(Limit::BodyToRead);
@@ -169,11 +171,11 @@ pub async fn read_body(ask: &Ask, parts: &Parts, body: ClientBody) -> Result<Req
     let hides_a_method = watch.is_in(bytes);
     Ok(match read {
         ReadUpTo::End(WholeBody { bytes, in_chunks }) => {
-            RequestBody::Read(Known { bytes, in_chunks, is_form: true, hides_a_method })
+            RequestBody::Read(Box::new(Known { bytes, in_chunks, is_form: true, hides_a_method }))
         }
         ReadUpTo::Limit(bytes, rest) => {
-            let known = Known { bytes, in_chunks: None, is_form: true, hides_a_method };
-            RequestBody::Begun(known, rest, Some(watch).filter(|_| !ask.observes()))
+            let known = Box::new(Known { bytes, in_chunks: None, is_form: true, hides_a_method });
+            RequestBody::Begun(known, rest, Some(Box::new(watch)).filter(|_| !ask.observes()))
         }
     })
 }

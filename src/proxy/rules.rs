@@ -1,7 +1,7 @@
 //! What a write is held to beyond its preconditions, made of the request before its body goes on: the values that
 //! it reserves, what the origin is to be asked for, and the state that it moves to.
 
-use http::request::Parts;
+use crate::http1::message::RequestParts as Parts;
 use http::uri::PathAndQuery;
 
 use super::ask::{Ask, Named};

@@ -3,9 +3,9 @@
 
 use std::time::Instant;
 
+use crate::http1::message::{Answer, AnswerParts, RequestParts as Parts};
 use bytes::Bytes;
-use http::request::Parts;
-use http::{HeaderName, Method, Response, StatusCode, header, response};
+use http::{HeaderName, Method, StatusCode, header};
 
 use super::ask::{Ask, Named};
 use super::body::{AnswerBody, AnswerContent, OriginBody};
@@ -21,7 +21,6 @@ use crate::decide::outcome::WriteEnd;
 use crate::decide::read::ReadStamp;
 use crate::decide::shown_read::{ShownRead, judge};
 use crate::decide::validator::{Validator, own_tag};
-use crate::http1::head::Reason;
 use crate::request::entity_tag::EntityTag;
 use crate::request::preconditions::{CONDITIONAL_FIELDS, Preconditions};
 
@@ -32,7 +31,7 @@ pub async fn read(
     mut parts: Box<Parts>,
     body: RequestBody,
     started: Instant,
-) -> (Response<AnswerBody>, &'static str) {
+) -> (Answer<AnswerBody>, &'static str) {
     let stated = if ask.policy().validator == Validator::Enforced {
         // The origin's own business: its tags are left alone.
         Preconditions::default()
@@ -64,7 +63,7 @@ fn unread(
     named: &Named,
     parts: &Parts,
     no_answer: &NoAnswer,
-) -> (Response<AnswerBody>, &'static str) {
+) -> (Answer<AnswerBody>, &'static str) {
     log_no_answer(ask, no_answer);
     (ask.refuse(&parts.headers, Some(named), &unanswered(no_answer.end, true)), "unreachable")
 }
@@ -79,11 +78,7 @@ fn is_at_rest(ask: &Ask, named: &Named, stamp: ReadStamp) -> bool {
     stamp.at_rest && now.at_rest && now.version == stamp.version
 }
 
-async fn ask_origin(
-    ask: &Ask,
-    parts: &mut Parts,
-    body: RequestBody,
-) -> Result<Response<OriginBody>, NoAnswer> {
+async fn ask_origin(ask: &Ask, parts: &mut Parts, body: RequestBody) -> Result<Answer<OriginBody>, NoAnswer> {
     let without = stays_behind(ask);
     if body.is_empty() {
         return send_read(ask, parts, &without).await;
@@ -114,8 +109,8 @@ async fn tagged(
     parts: &Parts,
     stated: &Preconditions,
     stamp: ReadStamp,
-    answer: Response<OriginBody>,
-) -> (Response<AnswerBody>, &'static str) {
+    answer: Answer<OriginBody>,
+) -> (Answer<AnswerBody>, &'static str) {
     let reads_content = ask.policy().validator.reads_content();
     let (head, body) = answer.into_parts();
     // HEAD has no content to make a tag of, and a date's tag is of no use without its content: only GET.
@@ -162,10 +157,10 @@ async fn tagged(
 
 fn not_modified(
     ask: &Ask,
-    mut head: response::Parts,
+    mut head: AnswerParts,
     content: AnswerContent,
     tag: Option<&EntityTag>,
-) -> Response<AnswerBody> {
+) -> Answer<AnswerBody> {
     discard(content);
     let mut without = OF_THE_CONTENT.to_vec();
     if tag.is_some() {
@@ -173,7 +168,7 @@ fn not_modified(
     }
     head.status = StatusCode::NOT_MODIFIED;
     // The origin's own words for its own status.
-    head.extensions.remove::<Reason>();
+    head.reason = None;
     with_tag(ask, head, AnswerContent::Whole(Bytes::new()), &without, tag)
 }
 

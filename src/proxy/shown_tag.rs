@@ -4,15 +4,14 @@
 use std::borrow::Cow;
 use std::time::SystemTime;
 
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
+use crate::http1::message::{Answer, AnswerParts, RequestParts as Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 
 use super::ask::{Ask, Named};
 use super::body::{AnswerBody, AnswerContent, BodyError, OriginBody};
 use super::fields::to_client;
 use super::observe;
 use super::origin::exchange::NoAnswer;
-use super::outgoing::OutgoingBody;
 use super::pass::to_answer;
 use super::probe::{self, Look};
 use super::representation::{date, last_modified, variant};
@@ -83,9 +82,9 @@ pub fn stays_behind(ask: &Ask, parts: &Parts) -> Cow<'static, [HeaderName]> {
 }
 
 /// Passes on what another place than `If-Match` states, where the origin compares tags itself.
-pub fn translate(request: &mut Request<OutgoingBody>, stated: Option<&EntityTag>) {
+pub fn translate(fields: &mut HeaderMap, stated: Option<&EntityTag>) {
     if let Some(value) = stated.and_then(|tag| HeaderValue::from_bytes(&tag.field_value()).ok()) {
-        request.headers_mut().insert(header::IF_MATCH, value);
+        fields.insert(header::IF_MATCH, value);
     }
 }
 
@@ -98,9 +97,9 @@ pub fn translate(request: &mut Request<OutgoingBody>, stated: Option<&EntityTag>
 /// If the answer's content breaks off while it is read.
 pub async fn answer(
     ask: &Ask,
-    answer: Response<OriginBody>,
+    answer: Answer<OriginBody>,
     settled: bool,
-) -> Result<Response<AnswerBody>, BodyError> {
+) -> Result<Answer<AnswerBody>, BodyError> {
     if are_left_alone(ask) || !ask.policy().validator.reads_content() {
         return Ok(to_answer(ask, answer, &[]));
     }
@@ -114,7 +113,7 @@ pub async fn answer(
 }
 
 /// RFC 9110 section 8.7: with the target in `Content-Location`, a 200 or 201 has the new representation.
-fn is_the_representation(ask: &Ask, answer: &Response<OriginBody>) -> bool {
+fn is_the_representation(ask: &Ask, answer: &Answer<OriginBody>) -> bool {
     let located = || answer.headers().get(header::CONTENT_LOCATION)?.to_str().ok()?.parse::<Uri>().ok();
     matches!(answer.status(), StatusCode::OK | StatusCode::CREATED)
         && located().is_some_and(|uri| {
@@ -143,11 +142,11 @@ pub fn tag_of(
 /// An answer whose content was looked at, with this tag.
 pub fn with_tag(
     ask: &Ask,
-    mut head: http::response::Parts,
+    mut head: AnswerParts,
     content: AnswerContent,
     without: &[HeaderName],
     tag: Option<&EntityTag>,
-) -> Response<AnswerBody> {
+) -> Answer<AnswerBody> {
     head.headers = to_client(head.headers, head.version, without, false, &ask.live.server);
     head.version = http::Version::HTTP_11;
     let content = match content {
@@ -164,5 +163,5 @@ pub fn with_tag(
     if let Some(value) = tag.and_then(|tag| HeaderValue::from_bytes(&tag.field_value()).ok()) {
         head.headers.insert(header::ETAG, value);
     }
-    Response::from_parts(head, AnswerBody::read(content))
+    Answer::from_parts(head, AnswerBody::read(content))
 }

@@ -3,7 +3,7 @@
 //! What a route judges nothing of still must not be a way around one that judges: an origin may read its
 //! path, or the path that a COPY or MOVE goes to, as that of a guarded resource.
 
-use http::request::Parts;
+use crate::http1::message::RequestParts as Parts;
 
 use super::ask::Ask;
 use super::changes::{DESTINATION, resolved};

@@ -3,11 +3,11 @@
 use std::net::Ipv6Addr;
 
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Version, header};
 
 use crate::decide::say;
 use crate::decide::verdict::Refusal;
-use crate::http1::head::HasFragment;
+use crate::http1::message::RequestParts;
 use crate::identify::route_table::canonical_host;
 use crate::identify::target_path::TargetPath;
 
@@ -29,12 +29,12 @@ impl Target {
     /// # Errors
     /// If there is no path in it, or a fragment, or the host is missing, repeated or contradicts the target
     /// (RFC 9112 section 3.2).
-    pub fn read<B>(request: &Request<B>) -> Result<Self, Refusal> {
-        if request.extensions().get::<HasFragment>().is_some() {
+    pub fn read(request: &RequestParts) -> Result<Self, Refusal> {
+        if request.has_fragment {
             return Err(say::ambiguous("a fragment (`#`), which belongs to links and not to requests"));
         }
         let (mut hosts, mut codings) = (Lines::None, Lines::None);
-        for (name, value) in request.headers() {
+        for (name, value) in &request.headers {
             match *name {
                 header::HOST => hosts = hosts.and(value),
                 header::TRANSFER_ENCODING => codings = codings.and(value),
@@ -44,9 +44,9 @@ impl Target {
         if !codings.are_chunked_at_most() {
             return Err(say::ambiguous("a Transfer-Encoding beside it that is not just `chunked`"));
         }
-        let uri = request.uri();
+        let uri = &request.uri;
         let spelled = match uri.path_and_query() {
-            Some(spelled) if spelled.as_str().starts_with('/') && *request.method() != Method::CONNECT => {
+            Some(spelled) if spelled.as_str().starts_with('/') && request.method != Method::CONNECT => {
                 spelled.clone()
             }
             Some(_) | None => return Err(say::ambiguous("no path that begins with a slash")),
@@ -58,7 +58,7 @@ impl Target {
         if in_target.is_some_and(|authority| !is_host(authority.as_bytes())) {
             return Err(say::ambiguous("a host that is none"));
         }
-        let in_field = host_field(hosts, request.version())?;
+        let in_field = host_field(hosts, request.version)?;
         if let (Some(target), Some(field)) = (in_target, text_of(in_field.as_ref()))
             && canonical_host(target) != canonical_host(field)
         {

@@ -8,9 +8,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use crate::http1::message::{Answer, RequestParts as Parts};
 use bytes::Bytes;
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use parking_lot::Mutex;
 
 use super::ask::{Ask, Named};
@@ -72,7 +72,7 @@ const OF_THE_MOMENT: [HeaderName; 8] = [
 /// Why a request with a key does not go on.
 pub enum Again {
     /// It was answered before, like this.
-    Answered(Box<Response<AnswerBody>>),
+    Answered(Box<Answer<AnswerBody>>),
     /// It is refused.
     Refused(Refusal),
 }
@@ -266,7 +266,7 @@ pub fn note_applied(
     named: &Named,
     digest: Option<WriteDigest>,
     left: Option<Version>,
-    answer: &Response<AnswerBody>,
+    answer: &Answer<AnswerBody>,
 ) {
     let Some((digest, left)) = digest.zip(left) else { return };
     let field = |name| answer.headers().get(name).cloned();
@@ -282,9 +282,9 @@ pub fn already_applied(
     named: &Named,
     refusal: &Refusal,
     digest: Option<WriteDigest>,
-) -> Option<Response<AnswerBody>> {
+) -> Option<Answer<AnswerBody>> {
     let last = found_applied(ask, named, refusal, digest)?;
-    let mut answer = Response::new(AnswerBody::fixed(""));
+    let mut answer = Answer::new(AnswerBody::fixed(""));
     *answer.status_mut() = last.status;
     let fields = [(header::ETAG, last.etag), (header::LOCATION, last.location)];
     for (name, value) in fields.into_iter().filter_map(|(name, value)| Some((name, value?))) {
@@ -324,13 +324,13 @@ fn found_applied(
     Some(last)
 }
 
-fn mark(answer: &mut Response<AnswerBody>) {
+fn mark(answer: &mut Answer<AnswerBody>) {
     answer.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
 }
 
 impl FirstAnswer {
-    fn again(&self) -> Box<Response<AnswerBody>> {
-        let mut answer = Response::new(AnswerBody::fixed(self.content.clone()));
+    fn again(&self) -> Box<Answer<AnswerBody>> {
+        let mut answer = Answer::new(AnswerBody::fixed(self.content.clone()));
         *answer.status_mut() = self.status;
         *answer.headers_mut() = self.fields.clone();
         mark(&mut answer);
@@ -400,7 +400,7 @@ impl Twice {
                     }
                     None => Ending::NotKept,
                 });
-                Response::from_parts(head, body)
+                Answer::from_parts(head, body)
             }
         };
         Carried { answered: (answer, ended_as), outcome }

@@ -1,8 +1,8 @@
 //! What is asked of the origin under a write's permit, before the write is forwarded: whether the resource
 //! exists, whether its values are taken, which state it is in.
 
+use crate::http1::message::RequestParts as Parts;
 use http::HeaderMap;
-use http::request::Parts;
 use http::uri::PathAndQuery;
 
 use super::ask::{Ask, Named};

@@ -2,11 +2,10 @@
 //! mode lets through where the ledger cannot take them. Nobody judges them; a change of names waits for
 //! them all the same (rule R14), or a route that is guarded from now on would not know of them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::ask::Ask;
-use super::outgoing::BodyProgress;
+use super::origin::upload::RequestEnd;
 use crate::decide::outcome::WriteOutcome;
 use crate::decide::say;
 use crate::decide::verdict::Refusal;
@@ -57,13 +56,14 @@ impl Unjudged {
 
     /// It was answered, perhaps before its body was over, which the origin may apply at its end: so long it
     /// counts as under way.
-    pub fn answered(self, outcome: WriteOutcome, body: Arc<BodyProgress>) {
-        if body.is_sent() || outcome == WriteOutcome::NotApplied {
+    pub fn answered(self, outcome: WriteOutcome, request: &RequestEnd) {
+        if request.has_left() || outcome == WriteOutcome::NotApplied {
             return self.ended(outcome);
         }
+        let request = request.clone();
         tokio::spawn(async move {
             // Sent late or never: in either case nobody can say when it is applied.
-            let _late_or_never = body.over().await;
+            let _late_or_never = request.leaves().await;
             drop(self);
         });
     }

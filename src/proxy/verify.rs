@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::request::Parts;
+use crate::http1::message::RequestParts as Parts;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
 

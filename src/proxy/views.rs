@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::ask::{Ask, Named};
 use super::body::AnswerBody;
 use super::client::Delivery;
 use crate::decide::policy::{Mode, Principal, Unconditional};
 use crate::decide::views::{ViewIn, ViewPer};
+use crate::http1::message::Answer;
 use crate::identify::content::Content;
 use crate::identify::query;
 use crate::ledger::views::ViewKey;
@@ -94,7 +95,7 @@ impl View {
 
     /// I1: the view becomes what the tag names when this answer was written out whole. A cookie goes with the
     /// answer's head.
-    pub fn becomes(&self, ask: &Ask, tag: VersionTag, answer: &mut Response<AnswerBody>) {
+    pub fn becomes(&self, ask: &Ask, tag: VersionTag, answer: &mut Answer<AnswerBody>) {
         match self.kept {
             ViewIn::Memory => {
                 answer.body_mut().hands_over(Delivery {

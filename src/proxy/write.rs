@@ -23,8 +23,8 @@
 
 use std::time::{Instant, SystemTime};
 
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use crate::http1::message::{Answer, OriginRequest, RequestParts as Parts};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::admit::{Admitted, give_up};
 use super::ask::{Ask, Named};
@@ -60,7 +60,7 @@ use crate::request::entity_tag::EntityTag;
 use crate::request::method::Effect;
 use crate::request::version_tag::{Version, VersionTag};
 
-type Answered = (Response<AnswerBody>, &'static str);
+type Answered = (Answer<AnswerBody>, &'static str);
 
 /// Forwards an admitted write, which outlives its client, and hands its answer on.
 ///
@@ -83,13 +83,8 @@ pub fn forward(
         ask.method.clone(),
         named.id.clone(),
     );
-    let carrying = carry(ask, named, effect, parts, body, admitted);
     // In a box of its own: it is large, and would be copied each time that it is handed on.
-    let work = Box::pin(async move {
-        let carried = carrying.await;
-        drop(forwarding);
-        carried
-    });
+    let work = Box::pin(carry(ask, named, effect, parts, body, admitted, forwarding));
     async move {
         let answered = teller.outlive(work).await;
         answered.unwrap_or_else(|| {
@@ -106,6 +101,7 @@ fn carry(
     mut parts: Box<Parts>,
     body: OutgoingBody,
     mut admitted: Box<Admitted>,
+    forwarding: InFlight,
 ) -> impl Future<Output = Carried> + Send {
     let verified =
         ask.policy().etag_on_put == EtagOnPut::Verified && ask.method == Method::PUT && !ask.observes();
@@ -116,6 +112,8 @@ fn carry(
         None => body,
     };
     async move {
+        // Until it is settled.
+        let _forwarding = forwarding;
         if under_permit::asks(&admitted.claim, &admitted.rules)
             && let Err(refusal) =
                 Box::pin(under_permit::check(&ask, &named, &parts, effect, &admitted.claim, &admitted.rules))
@@ -156,13 +154,13 @@ fn onward_as_judged(
     parts: &mut Parts,
     body: OutgoingBody,
     translated: Option<&EntityTag>,
-) -> Request<OutgoingBody> {
+) -> (Box<OriginRequest>, OutgoingBody) {
     let without = shown_tag::stays_behind(ask, parts);
-    let mut request = onward(ask, parts, &without, None, body);
+    let (mut request, body) = onward(ask, parts, &without, None, body);
     if matches!(ask.policy().validator, Validator::Enforced) {
-        shown_tag::translate(&mut request, translated);
+        shown_tag::translate(&mut request.headers, translated);
     }
-    request
+    (request, body)
 }
 
 async fn settle_unanswered(
@@ -224,7 +222,7 @@ async fn settle_answered(
     ask: &Ask,
     named: &Named,
     parts: &Parts,
-    mut answer: Response<OriginBody>,
+    mut answer: Answer<OriginBody>,
     permit: Result<WritePermit, Unjudged>,
     judged: &Judged<'_>,
     sent: &Sent,
@@ -233,7 +231,7 @@ async fn settle_answered(
     let status = answer.status();
     let mut ended = outcome(WriteEnd::Answered(status), ask.policy());
     // An origin may answer before it has read the whole body: it can still be applying it.
-    if ended == WriteOutcome::Applied && !is_sent(answer.body()).await {
+    if ended == WriteOutcome::Applied && !has_left(answer.body()).await {
         ended = outcome(WriteEnd::RequestIncomplete, ask.policy());
     }
     let conflict = match translate::is_judged(ask, status) {
@@ -301,11 +299,10 @@ async fn settle_answered(
     Carried { answered: (answer, "answered"), outcome: Some(ended) }
 }
 
-/// Whether the origin has all of the request that it answered; waits while that is still being sent.
-async fn is_sent(answer: &OriginBody) -> bool {
-    let progress = answer.request_progress();
-    let over = if progress.is_sending() { Box::pin(progress.over()).await } else { Ok(()) };
-    over.is_ok() && answer.request_is_sent()
+/// Whether the request that this answers has left as a whole; waits while it goes on beside its answer.
+async fn has_left(answer: &OriginBody) -> bool {
+    let end = answer.request_end();
+    end.has_left() || Box::pin(end.leaves()).await
 }
 
 /// The answer where tags stand for what the origin shows.
@@ -313,9 +310,9 @@ async fn answer_as_shown(
     ask: &Ask,
     named: &Named,
     parts: &Parts,
-    answer: Response<OriginBody>,
+    answer: Answer<OriginBody>,
     settled: bool,
-) -> Response<AnswerBody> {
+) -> Answer<AnswerBody> {
     match shown_tag::answer(ask, answer, settled).await {
         Ok(answer) => answer,
         Err(cause) => {

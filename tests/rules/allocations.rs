@@ -89,7 +89,7 @@ struct Gateway {
     names: Arc<NamesInForce>,
 }
 
-/// A request as it was parsed. Like hyper's, its parts share their bytes when they are cloned.
+/// A request as it was parsed. Its parts share their bytes when they are cloned.
 #[derive(Clone)]
 struct Read {
     method: Method,

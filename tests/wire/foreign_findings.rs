@@ -131,7 +131,7 @@ fn a_target_with_a_fragment_is_refused_on_every_route() {
     assert_eq!(origin.seen().len(), 2, "{}", origin.story());
 }
 
-/// hyper reads `gzip, chunked` as chunked and forgets the gzip: the origin stored what was compressed as if
+/// `gzip, chunked` is chunked to who looks at the last coding alone, and forgets the gzip: the origin stored what was compressed as if
 /// it were the content.
 #[test]
 fn a_transfer_coding_that_would_be_lost_on_the_way_is_refused() {

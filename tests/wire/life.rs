@@ -234,7 +234,7 @@ fn what_does_not_end_within_drain_timeout_is_cut_off() {
     reading.client().expect_close();
 }
 
-/// A request counts until its answer's last byte was handed to hyper; the bytes must leave, too.
+/// A request counts until its answer's last byte was taken; the bytes must leave, too.
 #[test]
 fn an_answer_under_way_to_a_slow_reader_arrives_whole_after_sigterm() {
     for size in [100_000, 3_000_000, 10_000_000, 10_400_000] {

@@ -505,7 +505,7 @@ fn a_blind_writer_hears_428_even_while_another_write_is_in_flight() {
     proxy.put("/items/1", "\"stale\"", "x").expect_refusal(412, "precondition-failed");
 }
 
-/// What hyper refuses by itself: whatever the answer, the next connection works.
+/// What is refused before it is a request: whatever the answer, the next connection works.
 #[test]
 fn after_each_kind_of_nonsense_the_next_good_request_works() {
     let (origin, proxy) = items();

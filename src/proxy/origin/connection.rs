@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::pool::Lease;
-use super::upload::{Beside, MOST_BUFFERED, NotSent, Upload};
+use super::upload::{Beside, NotSent, Upload};
 use crate::http1::head::{AnswerHead, BadHead, HeadLimits, take_answer};
 use crate::proxy::lazy_timer::LazyTimer;
 use crate::proxy::outgoing::OutgoingBody;
@@ -23,7 +23,9 @@ use crate::proxy::patience::{Bounds, Clock, Patience};
 use crate::proxy::reading::Room;
 
 /// As much as is read of an answer's head: more than servers send.
-const ANSWER: HeadLimits = HeadLimits { bytes: MOST_BUFFERED, fields: 100 };
+const ANSWER: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 100 };
+/// The most interim answers (RFC 9110 section 15.2) to one request: an origin that sends them without end is not answering.
+const MOST_INTERIM: u8 = 100;
 
 /// An open connection.
 pub struct Connection {
@@ -33,11 +35,13 @@ pub struct Connection {
     pub come: BytesMut,
     /// How much of that was looked at for the end of a head.
     seen: usize,
+    /// Interim answers to the present request.
+    interim: u8,
     room: Room,
     /// What goes out.
     pub upload: Upload,
     /// What still goes out beside the answer.
-    pub beside: Option<Beside>,
+    pub beside: Option<Arc<Beside>>,
     /// When the answer to its last request was due.
     pub timer: LazyTimer,
     /// Whether the origin goes on after its last answer.
@@ -66,6 +70,7 @@ impl Connection {
             open,
             come: BytesMut::new(),
             seen: 0,
+            interim: 0,
             room: Room::default(),
             beside: None,
             timer: LazyTimer::default(),
@@ -101,13 +106,14 @@ impl Connection {
 
     /// Whether a write has failed: what was sent over the connection last may lack its end.
     pub fn has_failed(&self) -> bool {
-        self.upload.failed().is_some() || self.beside.as_ref().is_some_and(Beside::has_failed)
+        self.upload.failed().is_some() || self.beside.as_ref().is_some_and(|beside| beside.has_failed())
     }
 
     /// Nobody waits for anything on it.
     pub fn rest(&mut self) {
         self.beside = None;
         self.seen = 0;
+        self.interim = 0;
         self.upload.rest();
         self.room.rest(&mut self.come);
     }
@@ -133,6 +139,10 @@ impl Connection {
                     let status = head.answer.status;
                     if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
                         return Poll::Ready(Ok(head));
+                    }
+                    self.interim = self.interim.saturating_add(1);
+                    if self.interim > MOST_INTERIM {
+                        return Poll::Ready(Err(NoHead::Bad(BadHead::Malformed)));
                     }
                     if status == StatusCode::CONTINUE {
                         // Wakes whoever waits for that.

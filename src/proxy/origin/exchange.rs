@@ -7,17 +7,17 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode, header};
+use http::{StatusCode, header};
 use tokio::time::Instant;
 
 use super::connection::NoHead;
 use super::pool::{Lease, NoConnection, Over, Pool};
-use super::upload::NotSent;
+use super::upload::{NotSent, RequestEnd};
 use crate::decide::outcome::WriteEnd;
 use crate::http1::framing::asks_to_close;
 use crate::http1::head::AnswerHead;
 use crate::http1::head_out::{OwnLength, write_request};
-use crate::http1::spelling::Spelling;
+use crate::http1::message::{Answer, OriginRequest};
 use crate::proxy::body::OriginBody;
 use crate::proxy::lazy_timer::LazyTimer;
 use crate::proxy::outgoing::{BodyProgress, OutgoingBody};
@@ -66,17 +66,15 @@ impl NoAnswer {
 /// Says how far the request got.
 pub fn exchange<'a>(
     pool: &'a Arc<Pool>,
-    request: Request<OutgoingBody>,
+    (head, mut body): (Box<OriginRequest>, OutgoingBody),
     bounds: &'a Bounds,
     mut over: Over,
-) -> impl Future<Output = Result<Response<OriginBody>, NoAnswer>> + Send + 'a {
+) -> impl Future<Output = Result<Answer<OriginBody>, NoAnswer>> + Send + 'a {
     let asks = Asks {
-        to_upgrade: request.headers().contains_key(header::UPGRADE),
-        to_close: asks_to_close(request.headers()),
+        to_upgrade: head.headers.contains_key(header::UPGRADE),
+        to_close: asks_to_close(&head.headers),
     };
     // Not an `async fn`, which would keep the request twice. What is rarely waited for is in boxes.
-    let (head, mut body) = request.into_parts();
-    let head = Box::new(head);
     async move {
         loop {
             let now = Instant::now();
@@ -93,10 +91,8 @@ pub fn exchange<'a>(
             }
             let response_timeout = pool.upstream().response_timeout;
             let connection = &mut *lease.connection;
-            let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-            let (fields, spelling) = (&head.headers, head.extensions.get::<Spelling>());
             let length = OwnLength::of(&body);
-            connection.upload.begin(|out| write_request(&head.method, target, fields, spelling, length, out));
+            connection.upload.begin(|out| write_request(&head, length, out));
             let driven = {
                 let mut timer = std::mem::take(&mut connection.timer);
                 let driven = {
@@ -177,7 +173,7 @@ fn answered(
     body: OutgoingBody,
     bounds: &Bounds,
     asks: Asks,
-) -> Result<Response<OriginBody>, NoAnswer> {
+) -> Result<Answer<OriginBody>, NoAnswer> {
     let AnswerHead { answer, length, persists } = head;
     let upgraded = answer.status == StatusCode::SWITCHING_PROTOCOLS;
     if upgraded && !asks.to_upgrade {
@@ -186,16 +182,27 @@ fn answered(
         return Err(NoAnswer { end: WriteEnd::BadAnswer, reused: lease.reused, cause });
     }
     lease.connection.persists = persists && !asks.to_close && !upgraded;
-    let progress = body.progress();
-    // The rest of the request is sent beside its answer, and whatever becomes of that.
-    if progress.is_sending() || !(lease.connection.upload.is_done() || lease.connection.has_failed()) {
-        lease.connection.beside = Some(lease.connection.upload.beside(body, bounds.clone()));
+    let connection = &mut *lease.connection;
+    let (sent, failed) = (connection.upload.is_done(), connection.has_failed());
+    if upgraded && !sent {
+        // The rest of its body would be taken for what the new protocol begins with.
+        let cause = "101 before the request had been sent to its end".to_owned();
+        return Err(NoAnswer { end: WriteEnd::BadAnswer, reused: lease.reused, cause });
     }
-    let content = match upgraded {
-        true => OriginBody::of_tunnel(lease, progress, bounds),
-        false => OriginBody::new(length, lease, progress, bounds),
+    // The rest of the request is sent beside its answer, and whatever becomes of that; or only taken off its client,
+    // where the origin has hung up.
+    let end = if body.progress().is_sending() || !(sent || failed) {
+        let beside = connection.upload.beside(body, bounds.clone());
+        connection.beside = Some(beside.clone());
+        RequestEnd::Beside(beside)
+    } else {
+        RequestEnd::Known(sent && body.progress().is_sent())
     };
-    Ok(Response::from_parts(answer, content))
+    let content = match upgraded {
+        true => OriginBody::of_tunnel(lease, end, bounds),
+        false => OriginBody::new(length, lease, end, bounds),
+    };
+    Ok(Answer::from_parts(answer, content))
 }
 
 /// Over when the request was not sent in time, or the origin has had all of it for `response_timeout`

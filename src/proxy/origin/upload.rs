@@ -1,20 +1,19 @@
 //! A request on its way to the origin: how much of it has left.
 
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 
 use http_body::Body;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 use crate::http1::encode::{Encoder, Outbox};
 use crate::proxy::outgoing::OutgoingBody;
 use crate::proxy::patience::{Bounds, Clock};
-
-/// What may wait here for the origin to take it, beyond the piece that goes over it.
-pub const MOST_BUFFERED: usize = 64 * 1024;
 
 /// The writing half of a connection to the origin.
 ///
@@ -29,6 +28,8 @@ pub struct Upload {
     /// Bytes of the present request that the kernel has taken.
     left: u64,
     failed: Option<io::ErrorKind>,
+    /// Who is told, once this goes on beside the answer.
+    told: Option<Arc<Beside>>,
     /// Runs while the origin takes nothing of what it is sent.
     clock: Clock,
 }
@@ -54,6 +55,7 @@ impl Upload {
             fills: false,
             left: 0,
             failed: None,
+            told: None,
             clock: Clock::default(),
         }
     }
@@ -102,7 +104,7 @@ impl Upload {
 
     /// Takes what there is of the body, as long as there is room for it.
     fn fill(&mut self, cx: &mut Context<'_>, body: &mut OutgoingBody) -> Result<(), NotSent> {
-        while self.fills && self.out.len() < MOST_BUFFERED {
+        while self.fills && self.out.has_room() {
             let trailers = match Pin::new(&mut *body).poll_frame(cx) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Some(Err(error))) => {
@@ -167,29 +169,38 @@ impl Upload {
     fn fail(&mut self, error: io::Error) -> Result<(), NotSent> {
         self.out.clear();
         self.failed = Some(error.kind());
+        // At once: whoever reads the answer would take the end of the connection for a good one.
+        if let Some(told) = &self.told {
+            told.tell(FAILED);
+        }
         if self.left == 0 { Err(NotSent::Unsent(error)) } else { Ok(()) }
     }
 
     /// Goes on in a task of its own, beside the answer that came early, and whatever becomes of that: to the end of the
     /// body, or, where the origin has hung up, only to take that off its client.
-    pub fn beside(&mut self, mut body: OutgoingBody, bounds: Bounds) -> Beside {
-        let state = Arc::new(AtomicU8::new(if self.failed.is_some() { FAILED } else { GOING_ON }));
+    pub fn beside(&mut self, mut body: OutgoingBody, bounds: Bounds) -> Arc<Beside> {
+        let beside = Arc::<Beside>::default();
         let idle = Upload { failed: self.failed, ..Upload::new(self.socket.clone()) };
         let mut upload = std::mem::replace(self, idle);
-        let told = state.clone();
+        upload.told = Some(beside.clone());
+        // Told also where the task is dropped.
+        let told = Told(beside.clone());
         tokio::spawn(async move {
-            let sent = std::future::poll_fn(|cx| upload.poll_send(cx, &mut body, &bounds)).await;
-            let well = sent.is_ok() && upload.is_done();
-            told.store(if well { ENDED_WELL } else { FAILED }, Ordering::Release);
-            drop(body);
+            let sent = poll_fn(|cx| upload.poll_send(cx, &mut body, &bounds)).await;
+            if sent.is_ok() && upload.is_done() {
+                told.0.tell(ENDED_WELL);
+            }
+            drop(told);
         });
-        Beside { state }
+        beside
     }
 }
 
-/// What goes on beside an answer.
+/// A request that goes on beside its answer.
+#[derive(Default)]
 pub struct Beside {
-    state: Arc<AtomicU8>,
+    state: AtomicU8,
+    ended: Notify,
 }
 
 const GOING_ON: u8 = 0;
@@ -197,13 +208,66 @@ const ENDED_WELL: u8 = 1;
 const FAILED: u8 = 2;
 
 impl Beside {
-    /// Whether a write has failed, so that the request may lack its end.
+    /// The first word counts.
+    fn tell(&self, state: u8) {
+        let _told_already = self.state.compare_exchange(GOING_ON, state, Ordering::AcqRel, Ordering::Acquire);
+        self.ended.notify_waiters();
+    }
+
+    /// Whether it may lack its end.
     pub fn has_failed(&self) -> bool {
         self.state.load(Ordering::Acquire) == FAILED
     }
 
-    /// Whether all of the request has left.
+    /// Whether all of it has left.
     pub fn is_done(&self) -> bool {
         self.state.load(Ordering::Acquire) == ENDED_WELL
+    }
+
+    async fn ended(&self) {
+        loop {
+            let mut ended = pin!(self.ended.notified());
+            ended.as_mut().enable();
+            if self.state.load(Ordering::Acquire) != GOING_ON {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+/// Says that it failed, unless something else was said.
+struct Told(Arc<Beside>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.tell(FAILED);
+    }
+}
+
+/// What becomes of a request's end, for whoever has its answer.
+#[derive(Clone)]
+pub enum RequestEnd {
+    /// It was known when the answer came: whether all of the request has left.
+    Known(bool),
+    /// It still goes on.
+    Beside(Arc<Beside>),
+}
+
+impl RequestEnd {
+    /// Whether all of the request has left, as far as is known by now.
+    pub fn has_left(&self) -> bool {
+        match self {
+            RequestEnd::Known(left) => *left,
+            RequestEnd::Beside(beside) => beside.is_done(),
+        }
+    }
+
+    /// Whether all of the request has left; waits for it. Whatever sends it gives up when it must be over.
+    pub async fn leaves(&self) -> bool {
+        if let RequestEnd::Beside(beside) = self {
+            beside.ended().await;
+        }
+        self.has_left()
     }
 }

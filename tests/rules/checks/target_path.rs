@@ -230,7 +230,7 @@ fn spellings(text: &str) {
             }
         }
     }
-    // What hyper hands on is what was sent.
+    // What is handed on is what was sent.
     if let Ok(uri) = text.parse::<Uri>()
         && uri.scheme().is_none()
         && uri.authority().is_none()
