@@ -22,8 +22,10 @@ enum State {
 #[derive(Debug, Default)]
 struct Chunks {
     at: At,
-    /// Bytes of extensions and other signs around sizes, in all chunks: they carry nothing.
-    overhead: usize,
+    /// Bytes of extensions, in all chunks: they carry nothing.
+    extensions: usize,
+    /// White space and zeros around the present chunk's size.
+    padding: usize,
     trailers: Vec<u8>,
 }
 
@@ -33,8 +35,8 @@ enum At {
     /// The first digit of a size.
     #[default]
     Size,
-    /// Another digit, or what ends the size: what it is so far, and how many digits that took.
-    MoreOfSize(u64, u8),
+    /// Another digit, or what ends the size.
+    MoreOfSize(u64),
     /// White space behind a size.
     BehindSize(u64),
     Extension(u64),
@@ -46,10 +48,11 @@ enum At {
     Trailers,
 }
 
-/// The most that may stand around the sizes of all chunks together, such as extensions. Nobody needs any.
-const MOST_OVERHEAD: usize = 16 * 1024;
-/// The most digits of a size: more than any has that fits into 64 bits, with some zeros in front.
-const MOST_DIGITS: u8 = 32;
+/// The most bytes of extensions in all chunks together. Nobody needs any.
+const MOST_EXTENSIONS: usize = 16 * 1024;
+/// The most that a size is padded with, in each chunk: old servers fill up eight characters with zeros or blanks, in
+/// however many chunks.
+const MOST_PADDING: usize = 64;
 /// The most bytes of trailer fields.
 const MOST_TRAILERS: usize = 16 * 1024;
 
@@ -170,7 +173,7 @@ impl Chunks {
                     return Ok(end);
                 }
                 At::Size
-                | At::MoreOfSize(..)
+                | At::MoreOfSize(_)
                 | At::BehindSize(_)
                 | At::Extension(_)
                 | At::EndOfSize(_)
@@ -187,29 +190,31 @@ impl Chunks {
     fn step(&mut self, byte: u8) -> Result<At, BadBody> {
         const SIZE: BadBody = BadBody("a chunk's size is no number");
         Ok(match (self.at, byte) {
-            (At::Size, _) => At::MoreOfSize(hex(byte).ok_or(SIZE)?, 1),
-            (At::MoreOfSize(size, digits), _) if byte.is_ascii_hexdigit() => {
-                let digit = hex(byte).ok_or(SIZE)?;
-                let size = size.checked_mul(16).and_then(|size| size.checked_add(digit)).ok_or(SIZE)?;
-                // Zeros in front of it say nothing, and would never end.
-                if digits >= MOST_DIGITS {
-                    return Err(BadBody("a chunk's size has too many digits"));
-                }
-                At::MoreOfSize(size, digits + 1)
+            (At::Size, _) => {
+                self.padding = 0;
+                At::MoreOfSize(hex(byte).ok_or(SIZE)?)
             }
-            (At::MoreOfSize(size, _) | At::BehindSize(size), b' ' | b'\t') => {
-                self.overhead(1)?;
+            (At::MoreOfSize(size), _) if byte.is_ascii_hexdigit() => {
+                let digit = hex(byte).ok_or(SIZE)?;
+                if size == 0 {
+                    self.pad()?;
+                }
+                At::MoreOfSize(size.checked_mul(16).and_then(|size| size.checked_add(digit)).ok_or(SIZE)?)
+            }
+            (At::MoreOfSize(size) | At::BehindSize(size), b' ' | b'\t') => {
+                self.pad()?;
                 At::BehindSize(size)
             }
-            (At::MoreOfSize(size, _) | At::BehindSize(size), b';') => At::Extension(size),
-            (At::MoreOfSize(size, _) | At::BehindSize(size) | At::Extension(size), b'\r') => {
-                At::EndOfSize(size)
-            }
-            (At::MoreOfSize(..) | At::BehindSize(_), _) => return Err(SIZE),
+            (At::MoreOfSize(size) | At::BehindSize(size), b';') => At::Extension(size),
+            (At::MoreOfSize(size) | At::BehindSize(size) | At::Extension(size), b'\r') => At::EndOfSize(size),
+            (At::MoreOfSize(_) | At::BehindSize(_), _) => return Err(SIZE),
             // Who ends lines with it alone would take what follows for the chunk.
             (At::Extension(_), b'\n') => return Err(BadBody("a line feed in a chunk's extension")),
             (At::Extension(size), _) => {
-                self.overhead(1)?;
+                self.extensions += 1;
+                if self.extensions >= MOST_EXTENSIONS {
+                    return Err(BadBody("too many chunk extensions"));
+                }
                 At::Extension(size)
             }
             (At::EndOfSize(0), b'\n') => At::Trailers,
@@ -223,13 +228,10 @@ impl Chunks {
         })
     }
 
-    fn overhead(&mut self, more: usize) -> Result<(), BadBody> {
-        self.overhead += more;
-        if self.overhead >= MOST_OVERHEAD {
-            Err(BadBody("too much beside the chunks' content"))
-        } else {
-            Ok(())
-        }
+    /// One byte that says nothing of a size.
+    fn pad(&mut self) -> Result<(), BadBody> {
+        self.padding += 1;
+        if self.padding > MOST_PADDING { Err(BadBody("too much around a chunk's size")) } else { Ok(()) }
     }
 
     /// The end of the body, with the fields before it.

@@ -32,11 +32,20 @@ pub enum NoLength {
 pub(super) struct Framing {
     length: Option<u64>,
     says_length: bool,
+    says_it_in_a_list: bool,
     says_coding: bool,
     is_chunked: bool,
     says_close: bool,
     says_keep_alive: bool,
     failed: Option<NoLength>,
+}
+
+/// What of an answer's `Content-Length` passes on.
+pub(super) enum ToPassOn {
+    AsSent,
+    /// Once, where it was said several times in a line.
+    Only(u64),
+    Nothing,
 }
 
 /// Whether a field goes into the map of those that pass on.
@@ -55,6 +64,7 @@ impl Framing {
             return Keep::Nothing;
         }
         let parsed = if lists { length_of_list(value.as_bytes()) } else { digits(value.as_bytes()) };
+        self.says_it_in_a_list |= lists && value.as_bytes().contains(&b',');
         match (parsed, self.length) {
             (None, _) => self.fail(NoLength::Malformed),
             (Some(length), Some(before)) if length != before => self.fail(NoLength::Malformed),
@@ -74,7 +84,8 @@ impl Framing {
     /// To be called for `Connection`.
     pub(super) fn connection(&mut self, value: &HeaderValue) {
         self.says_close |= has_token(value, "close");
-        self.says_keep_alive |= has_token(value, "keep-alive");
+        // What is no text asks for nothing more than the end.
+        self.says_keep_alive |= has_token(value, "keep-alive") && value.to_str().is_ok();
     }
 
     fn fail(&mut self, why: NoLength) {
@@ -84,6 +95,16 @@ impl Framing {
     /// Whether both fields were there, which somebody on the way may have read in another way.
     pub(super) fn says_both(&self) -> bool {
         self.says_length && self.says_coding
+    }
+
+    /// Nobody behind us is to read another length out of an answer than we do: RFC 9110 section 8.6 forbids to pass on
+    /// what is no number, RFC 9112 section 6.3 what stands beside a coding.
+    pub(super) fn length_to_pass_on(&self) -> ToPassOn {
+        match self.length {
+            _ if self.says_both() || self.failed.is_some() => ToPassOn::Nothing,
+            Some(length) if self.says_it_in_a_list => ToPassOn::Only(length),
+            Some(_) | None => ToPassOn::AsSent,
+        }
     }
 
     /// Whether the connection outlives the message, as far as its sender is concerned (RFC 9112 section 9.3).
@@ -147,6 +168,10 @@ pub fn has_token(value: &HeaderValue, token: &str) -> bool {
 }
 
 fn ends_in_chunked(value: &HeaderValue) -> bool {
+    // No coding has another name than a token, and who reads such bytes in another way may find another end.
+    if value.to_str().is_err() {
+        return false;
+    }
     let last = value.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
     last.trim_ascii().eq_ignore_ascii_case(b"chunked")
 }

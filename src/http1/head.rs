@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 use httparse::{Header, Status};
 use smallvec::SmallVec;
 
-use super::framing::{BodyLength, Framing, Keep, NoLength};
+use super::framing::{BodyLength, Framing, Keep, NoLength, ToPassOn};
 use super::message::{AnswerParts, Reason, RequestParts};
 use super::spelling::Spelling;
 
@@ -21,7 +21,7 @@ pub struct HeadLimits {
     pub fields: usize,
 }
 
-/// As many as need no more room than the stack's, which costs nothing to speak of.
+/// So many fields find room on the stack, which costs nothing to speak of.
 const USUAL_FIELDS: usize = 100;
 
 /// A target beyond this has never been sent in earnest.
@@ -88,7 +88,7 @@ pub fn take_request(
     if !may_be_whole(come, seen) {
         return within(come, limits).map(|()| None);
     }
-    match read_request(come, limits, USUAL_FIELDS) {
+    match read_request(come, limits, 0) {
         Err(BadHead::TooManyFields) if limits.fields > USUAL_FIELDS => {
             read_request(come, limits, limits.fields)
         }
@@ -96,18 +96,17 @@ pub fn take_request(
     }
 }
 
+/// Reads it with room for so many fields, or for the usual ones.
 fn read_request(
     come: &mut BytesMut,
     limits: HeadLimits,
     fields: usize,
 ) -> Result<Option<RequestHead>, BadHead> {
-    let mut usual_room = [const { MaybeUninit::<Header<'_>>::uninit() }; USUAL_FIELDS];
-    let mut more_room = Vec::new();
-    let room = if fields > USUAL_FIELDS {
-        more_room.resize_with(fields, MaybeUninit::uninit);
-        &mut more_room[..]
-    } else {
-        usual_room.get_mut(..limits.fields.min(USUAL_FIELDS)).unwrap_or_default()
+    let mut usual = [const { MaybeUninit::<Header<'_>>::uninit() }; USUAL_FIELDS];
+    let mut unusual = vec![MaybeUninit::<Header<'_>>::uninit(); fields];
+    let room = match unusual.is_empty() {
+        true => usual.get_mut(..limits.fields.min(USUAL_FIELDS)).unwrap_or_default(),
+        false => &mut unusual,
     };
     let (bytes, base) = (&come[..], come.as_ptr() as usize);
     let mut parsed = httparse::Request::new(&mut []);
@@ -154,7 +153,7 @@ fn read_request(
     let length = framing.of_request(version)?;
     if framing.says_both() {
         // RFC 9112 section 6.3: the coding counts, and the length is not passed on.
-        request.headers.remove(header::CONTENT_LENGTH);
+        remove_length(&mut request.headers);
     }
     Ok(Some(RequestHead {
         request,
@@ -165,7 +164,8 @@ fn read_request(
 }
 
 /// Reads an answer's head from the beginning of what has come, and takes it out of that. `None`: there is more to come
-/// of it. `seen`: how much of this was looked at before without an end.
+/// of it. `seen`: how much of this was looked at before without an end. No more than 100 fields are read, whatever is
+/// allowed.
 ///
 /// # Errors
 /// If that is no head, or too large a one.
@@ -179,10 +179,11 @@ pub fn take_answer(
         return within(come, limits).map(|()| None);
     }
     let mut room = [const { MaybeUninit::<Header<'_>>::uninit() }; USUAL_FIELDS];
+    let room = room.get_mut(..limits.fields.min(USUAL_FIELDS)).unwrap_or_default();
     let (bytes, base) = (&come[..], come.as_ptr() as usize);
     let mut parsed = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();
-    let length = match config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut room) {
+    let length = match config.parse_response_with_uninit_headers(&mut parsed, bytes, room) {
         Ok(Status::Complete(length)) if length > limits.bytes => return Err(BadHead::TooLong),
         Ok(Status::Complete(length)) => length,
         Ok(Status::Partial) => return within(come, limits).map(|()| None),
@@ -202,8 +203,7 @@ pub fn take_answer(
     let mut framing = Framing::default();
     answer.spelling = fill(&mut answer.headers, &head, &places, |name, value| {
         match *name {
-            // What is passed on is what was sent, also where that is said twice.
-            header::CONTENT_LENGTH => drop(framing.content_length(value, true)),
+            header::CONTENT_LENGTH => return framing.content_length(value, true),
             header::TRANSFER_ENCODING => framing.transfer_encoding(value),
             header::CONNECTION => framing.connection(value),
             _ => {}
@@ -211,12 +211,25 @@ pub fn take_answer(
         Keep::Field
     })?;
     let length = framing.of_answer(method, status, version)?;
-    if framing.says_both() {
-        // RFC 9112 section 6.3: the coding counts, and a length beside it may be somebody's attempt at splitting answers.
-        answer.headers.remove(header::CONTENT_LENGTH);
+    match framing.length_to_pass_on() {
+        ToPassOn::AsSent => {}
+        ToPassOn::Only(length) => drop(answer.headers.insert(header::CONTENT_LENGTH, length.into())),
+        ToPassOn::Nothing => remove_length(&mut answer.headers),
     }
     let persists = framing.persists(version) && length != BodyLength::UntilClose && !framing.says_both();
     Ok(Some(AnswerHead { answer, length, persists }))
+}
+
+/// Leaves the others in their order: the map's own way would put the last one into the gap.
+#[cold]
+fn remove_length(fields: &mut HeaderMap) {
+    let mut last = None;
+    for (name, value) in std::mem::take(fields) {
+        last = name.or(last);
+        if let Some(name) = last.as_ref().filter(|name| **name != header::CONTENT_LENGTH) {
+            fields.append(name.clone(), value);
+        }
+    }
 }
 
 /// Reads the fields behind a body (RFC 9112 section 7.1.2): all of these bytes.
@@ -271,7 +284,7 @@ fn version_of(minor: u8) -> Version {
 
 /// Where a part stands in the bytes that begin there. No head is 4 GiB long.
 fn place(base: usize, part: &[u8]) -> (u32, u32) {
-    // What is empty may be no part of them: httparse has an empty text of its own for a reason that it does not read.
+    // Where there are no words for a status, or none in ASCII, httparse gives an empty part that is not of these bytes.
     if part.is_empty() {
         return (0, 0);
     }

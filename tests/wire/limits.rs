@@ -9,8 +9,8 @@ pub fn hits(limit: &str) -> String {
     format!("ifmatch_limits_hit_total{{limit=\"{limit}\"}}")
 }
 
-/// Fails unless this limit is hit so often, and no other one. Waits for it: hyper closes a connection that
-/// it refuses by itself before it says why.
+/// Fails unless this limit is hit so often, and no other one. Waits for it: it may be counted
+/// after the answer.
 #[track_caller]
 pub fn expect_hits(proxy: &Proxy, limit: &str, times: u32) {
     proxy.await_metric(&hits(limit), times);
@@ -57,7 +57,7 @@ fn a_target_over_its_limit_hears_414_and_its_connection_stays() {
 }
 
 #[test]
-fn a_target_that_hyper_does_not_take_hears_414_without_a_text_and_is_counted() {
+fn a_target_beyond_all_reason_hears_414_without_a_text_and_is_counted() {
     let (origin, proxy) = items_with("[limits]\nmax_header_bytes = \"128KiB\"");
     let mut client = proxy.connect();
     client.request(&request("GET", &format!("/{}", "x".repeat(70_000))));
@@ -93,7 +93,7 @@ fn fields_over_their_size_hear_431_and_far_over_it_without_a_text() {
 }
 
 #[test]
-fn a_head_larger_than_hypers_own_buffer_is_read() {
+fn a_head_larger_than_any_usual_one_is_read() {
     let (_origin, proxy) = items_with("[limits]\nmax_header_bytes = \"1MiB\"");
     let large = "x".repeat(1_000_000);
     proxy.ask(&request("GET", "/items/2").field("X-Large", &large)).expect(404);
@@ -101,7 +101,7 @@ fn a_head_larger_than_hypers_own_buffer_is_read() {
 
 #[test]
 fn too_many_fields_hear_431_and_far_too_many_without_a_text() {
-    // The field Host is one of them. hyper's own limit is 100, and a quarter more than a higher one.
+    // The field Host is one of them. 100 are read in any case, and a quarter more than a higher limit.
     for (limit, bare_from) in [(20, 101), (120, 151)] {
         let (origin, proxy) = items_with(&format!("[limits]\nmax_header_count = {limit}"));
         let fields =

@@ -19,9 +19,9 @@ fn connections_of(origin: &Origin, proxy: &Proxy, asked: &RequestText, answer: &
     origin.seen_since(before).iter().map(|seen| seen.connection).collect()
 }
 
-// An answer in chunks never gave its connection back: hyper's body does not tell its end before that is read,
-// and it was asked only after a piece of content. Behind trailers nobody asks for the end at all. Every such
-// read made a new connection.
+// An answer in chunks never gave its connection back: its end is not known before that is read, and it was asked
+// for only after a piece of content. Behind trailers nobody asks for the end at all. Every such read made a new
+// connection.
 #[test]
 fn a_connection_is_used_again_after_an_answer_of_any_framing() {
     let (origin, proxy) = items();
@@ -69,8 +69,8 @@ fn a_connection_that_the_origin_is_about_to_close_is_not_used_again() {
     }
 }
 
-// A form is in memory before it is sent, so hyper has all of it when the answer comes, and more of it than the
-// kernel takes. Nobody polled hyper for the rest once the answer was through.
+// A form is in memory before it is sent, so all of it waits to be written when the answer comes, and it is more than
+// the kernel takes. Nobody wrote the rest once the answer was through.
 #[test]
 fn what_is_left_of_a_request_is_sent_behind_its_early_answer() {
     const LENGTH: usize = 16 * 1024 * 1024;

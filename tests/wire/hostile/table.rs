@@ -6,7 +6,7 @@
 //! > a line that is sent, with CR LF at its end
 //! | bytes that are sent as they are
 //! answer 412 precondition-failed    the next answer: its status, and its kind if the refusal is ours;
-//!                                   `plain` is one of hyper's own, with nothing in it
+//!                                   `plain` is one with nothing in it
 //! head 404                          the same, for an answer to HEAD
 //! fin                               the client ends its side
 //! then open                         another request on this connection is answered; or `closed`: the
