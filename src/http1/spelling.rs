@@ -3,6 +3,8 @@
 //! Names are the same in any letter case (RFC 9110 section 5.1), and a `HeaderMap` keeps them in lower case. What
 //! passes through is to arrive as it was sent, for there are peers that know only one spelling.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use smallvec::SmallVec;
@@ -31,12 +33,14 @@ pub struct Speller<'s> {
     spelling: Option<&'s Spelling>,
     /// Behind the last one that was found.
     next: usize,
+    /// Behind the last one that was the first of its name.
+    first: usize,
 }
 
 impl<'s> Speller<'s> {
     /// By this spelling; without one all names are in lower case.
     pub fn new(spelling: Option<&'s Spelling>) -> Self {
-        Speller { spelling, next: 0 }
+        Speller { spelling, next: 0, first: 0 }
     }
 
     /// The spelling of the next field: of the first one with this name, or of `another` one after it.
@@ -45,26 +49,28 @@ impl<'s> Speller<'s> {
         's: 'n,
     {
         let Some(spelling) = self.spelling else { return name.as_str().as_bytes() };
-        // As a rule the map has its fields in the order of the head.
-        let spelled = match self.is_at(spelling, self.next, name) {
-            true => Some(self.next),
-            false => {
-                let from = if another { self.next } else { 0 };
-                (from..spelling.names.len()).find(|index| self.is_at(spelling, *index, name))
-            }
+        // As a rule the map has its fields in the order of the head, so that the first look finds it.
+        let found = |mut range: Range<usize>| range.find(|index| is_at(spelling, *index, name));
+        let spelled = match another {
+            true => found(self.next..spelling.names.len()),
+            false => found(self.first..spelling.names.len()).or_else(|| found(0..self.first)),
         };
         match spelled {
             Some(index) => {
                 self.next = index + 1;
+                if !another {
+                    self.first = self.next;
+                }
                 spelling.at(index).unwrap_or(name.as_str().as_bytes())
             }
             None => name.as_str().as_bytes(),
         }
     }
+}
 
-    fn is_at(&self, spelling: &Spelling, index: usize, name: &HeaderName) -> bool {
-        spelling.at(index).is_some_and(|spelled| spells(spelled, name.as_str().as_bytes()))
-    }
+fn is_at(spelling: &Spelling, index: usize, name: &HeaderName) -> bool {
+    let name = name.as_str().as_bytes();
+    spelling.at(index).is_some_and(|spelled| spells(spelled, name))
 }
 
 /// Whether a name, which is in lower case, is spelled like this: eight letters at a time, the last ones of them twice.
@@ -140,6 +146,17 @@ mod tests {
             seen.push(String::from_utf8_lossy(name).into_owned());
         });
         assert_eq!(seen, ["Host", "X-TWICE", "x-Twice", "X-tWICE", "ETag", "via"]);
+    }
+
+    /// Behind the second `b` stood the second `a`, and was taken for the first one.
+    #[test]
+    fn a_name_that_comes_again_behind_another_one_has_its_first_spelling_first() {
+        let (fields, spelling) = spelled("b A a B A");
+        let mut seen = Vec::new();
+        each_spelled(&fields, Some(&spelling), |name, _| {
+            seen.push(String::from_utf8_lossy(name).into_owned())
+        });
+        assert_eq!(seen, ["b", "B", "A", "a", "A"]);
     }
 
     #[test]
