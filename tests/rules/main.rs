@@ -15,6 +15,7 @@ mod checks;
 mod corpora;
 mod deploy;
 mod given;
+mod http1_and_hyper;
 mod http1_bodies;
 mod http1_heads;
 mod http1_heads_out;

@@ -7,6 +7,8 @@ mod civil;
 pub(crate) mod config_file;
 pub(crate) mod decision;
 mod drive;
+mod grammar;
+pub(crate) mod messages;
 pub(crate) mod ops;
 pub(crate) mod preconditions;
 pub(crate) mod state_file;
