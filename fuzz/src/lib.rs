@@ -27,3 +27,8 @@ pub fn state_file(data: &[u8]) {
 pub fn decision(data: &[u8]) {
     checks::decision::check(data);
 }
+
+/// Heads and bodies of HTTP/1.1, in pieces.
+pub fn messages(data: &[u8]) {
+    checks::messages::check(data);
+}

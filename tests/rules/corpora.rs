@@ -56,3 +56,8 @@ fn the_corpus_of_state_files_is_taken_up_whole_or_not_at_all() {
 fn the_corpus_of_sequences_is_decided_as_a_naive_model_would() {
     replay("decision", checks::decision::check);
 }
+
+#[test]
+fn the_corpus_of_messages_is_read_alike_in_whatever_pieces_it_comes() {
+    replay("messages", checks::messages::check);
+}

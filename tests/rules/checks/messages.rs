@@ -4,12 +4,15 @@
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode, Version, header};
 use ifmatch::http1::decode::{BadBody, Decoded, Decoder};
 use ifmatch::http1::encode::{Encoder, Outbox};
 use ifmatch::http1::framing::BodyLength;
 use ifmatch::http1::head::{AnswerHead, BadHead, HeadLimits, RequestHead, take_answer, take_request};
 use ifmatch::http1::head_out::{AnswerToWrite, OwnLength, write_answer, write_request};
+use ifmatch::http1::message::OriginRequest;
+use ifmatch::http1::spelling::Spelling;
 
 use super::grammar;
 
@@ -81,14 +84,14 @@ impl Head {
         }
     }
 
-    pub(crate) fn extensions(&self) -> &http::Extensions {
+    pub(crate) fn spelling(&self) -> Option<&Spelling> {
         match self {
-            Head::Request(head) => &head.request.extensions,
-            Head::Answer(head) => &head.answer.extensions,
+            Head::Request(head) => head.request.spelling.as_deref(),
+            Head::Answer(head) => head.answer.spelling.as_deref(),
         }
     }
 
-    /// All of it, to compare; extensions do not show what they hold.
+    /// All of it, to compare.
     fn shown(&self) -> String {
         match self {
             Head::Request(head) => format!("{head:?}"),
@@ -306,9 +309,13 @@ fn written_again(side: &Side, message: &Message) {
                 BodyLength::Exact(length) => OwnLength::Exact(length),
                 BodyLength::Chunked | BodyLength::UntilClose => OwnLength::Unknown,
             };
-            let request = &head.request;
-            let spelling = request.extensions.get();
-            write_request(&request.method, "/a?b", &request.headers, spelling, length, out.head())
+            let request = OriginRequest {
+                method: head.request.method.clone(),
+                target: PathAndQuery::from_static("/a?b"),
+                headers: head.request.headers.clone(),
+                spelling: head.request.spelling.clone(),
+            };
+            write_request(&request, length, out.head())
         }
         (Head::Answer(head), Side::Answers(method)) => {
             let status = head.answer.status;
@@ -324,9 +331,9 @@ fn written_again(side: &Side, message: &Message) {
                 method,
                 version: Version::HTTP_11,
                 status,
-                reason: head.answer.extensions.get(),
+                reason: head.answer.reason.as_ref(),
                 fields: &head.answer.headers,
-                spelling: head.answer.extensions.get(),
+                spelling: head.answer.spelling.as_deref(),
                 length,
                 persists: head.persists,
                 date: "Thu, 01 Jan 1970 00:00:00 GMT",
