@@ -452,3 +452,20 @@ impl Stopping {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Where the client had no room for the last of an answer that broke off, the next call took it for whole.
+    #[test]
+    fn an_answer_that_broke_off_stays_broken_while_its_client_is_slow() {
+        let broken = AnswerBody::fixed("two");
+        let mut sending = Sending { body: Some(broken), encoder: Encoder::Exact(5), broke: false };
+        let (mut out, mut cx) = (Outbox::default(), Context::from_waker(Waker::noop()));
+        for _ in 0..3 {
+            assert!(matches!(sending.fill(&mut out, &mut cx), Filled::Broken));
+            assert!(!out.is_empty());
+        }
+    }
+}

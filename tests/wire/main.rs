@@ -4,10 +4,12 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
 
 mod already_applied;
+mod connections;
 mod content_tags;
 mod cors;
 mod creates;
 mod deliveries;
+mod early_answers;
 mod fates;
 mod fidelity;
 mod foreign;

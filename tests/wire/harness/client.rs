@@ -358,6 +358,11 @@ impl Client {
         socket2::SockRef::from(self.stream_ref()).set_recv_buffer_size(64 * 1024).expect("a smaller buffer");
     }
 
+    /// Waits at most so long for each write from now on.
+    pub fn send_timeout(&self, at_most: Duration) {
+        self.stream_ref().set_write_timeout(Some(at_most)).expect("a deadline");
+    }
+
     /// Waits at most so long for each read from now on.
     pub fn deadline(&self, at_most: Duration) {
         self.stream_ref().set_read_timeout(Some(at_most)).expect("a deadline");
