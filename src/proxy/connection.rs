@@ -272,6 +272,10 @@ impl Connection {
                 Filled::Whole => return Poll::Ready(Ok(())),
                 Filled::Broken => return Poll::Ready(Err(End::Gone)),
                 Filled::InPart => {}
+                // Its upload gives up on a request that broke off, and tells the answer; perhaps after that was asked.
+                Filled::Waits if self.wire.lock().taken() == Taken::Broken => {
+                    return Poll::Ready(Err(End::Gone));
+                }
                 Filled::Waits => return self.poll_left(cx).map(|()| Err(End::Gone)),
             }
         }

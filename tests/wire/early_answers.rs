@@ -14,7 +14,8 @@ use crate::large_bodies::connect;
 const LENGTH: usize = 16 * 1024 * 1024;
 
 /// Nothing but what a test is about ends a wait.
-const PATIENT: &str = "[limits]\nbody_idle_timeout = \"1h\"\nupload_timeout = \"1h\"\nrequest_timeout = \"1h\"";
+pub const PATIENT: &str =
+    "[limits]\nbody_idle_timeout = \"1h\"\nupload_timeout = \"1h\"\nrequest_timeout = \"1h\"";
 
 const WAYS: [fn(Client); 2] = [Client::leave, Client::reset];
 
@@ -79,7 +80,8 @@ fn a_write_that_was_answered_early_is_applied_only_when_its_last_byte_has_left()
         client.send_timeout(SOON);
         client.deadline(SOON);
         client.expect_answer_to("PUT");
-        let sent = client.try_send(&request("PUT", "/items/1").if_match(&tag).body("x".repeat(length)).bytes());
+        let sent =
+            client.try_send(&request("PUT", "/items/1").if_match(&tag).body("x".repeat(length)).bytes());
         let Ok(answer) = sent.and_then(|()| client.try_answer()) else { return false };
         assert!(answer.status == 200 && answer.has("ETag"), "{answer}");
         proxy.signal("KILL");

@@ -175,6 +175,9 @@ impl Connection {
             ready!(self.socket.poll_read_ready(cx))?;
             match self.try_fill() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(0) if self.beside.as_ref().is_some_and(|beside| beside.has_failed_by_now()) => {
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+                }
                 done => return Poll::Ready(done),
             }
         }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 
 use http_body::Body;
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -141,7 +142,10 @@ impl Upload {
         body: &OutgoingBody,
         bounds: &Bounds,
     ) -> Poll<Result<(), NotSent>> {
+        let told = self.told.clone();
         while !self.out.is_empty() {
+            // Until a failure is told.
+            let _writing = told.as_ref().map(|told| told.writing.lock());
             let written = self.socket.try_write_vectored(&self.out.slices());
             match written {
                 Ok(taken) => {
@@ -200,6 +204,8 @@ impl Upload {
 #[derive(Default)]
 pub struct Beside {
     state: AtomicU8,
+    /// Held from a write until it is told that it failed.
+    writing: Mutex<()>,
     ended: Notify,
 }
 
@@ -217,6 +223,13 @@ impl Beside {
     /// Whether it may lack its end.
     pub fn has_failed(&self) -> bool {
         self.state.load(Ordering::Acquire) == FAILED
+    }
+
+    /// The same, also where that is about to be told. A reset is told to whoever asks the socket first: where that is a
+    /// write, a read finds a good end.
+    pub fn has_failed_by_now(&self) -> bool {
+        drop(self.writing.lock());
+        self.has_failed()
     }
 
     /// Whether all of it has left.
