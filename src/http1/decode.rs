@@ -237,7 +237,8 @@ impl Chunks {
     /// The end of the body, with the fields before it.
     fn take_trailers(&mut self, come: &mut BytesMut) -> Result<Option<Decoded>, BadBody> {
         while let Some(byte) = come.first().copied() {
-            if self.trailers.last() == Some(&b'\r') && byte != b'\n' {
+            // Who ends lines with a line feed alone would find the end of the body, and another request, elsewhere.
+            if (self.trailers.last() == Some(&b'\r')) != (byte == b'\n') {
                 return Err(BadBody("a line of the trailer section does not end in CR LF"));
             }
             come.advance(1);

@@ -2,7 +2,8 @@
 //!
 //! Plain code without sockets or clocks. [`head`] reads heads and [`head_out`] writes them, [`framing`] says where a
 //! body ends, [`decode`] takes one out of what has come and [`encode`] puts one on its way, [`spelling`] keeps the
-//! names of fields as they were sent, and [`message`] has all that is known of one. The lines themselves are taken apart by the crate `httparse`.
+//! names of fields as they were sent, and [`message`] has all that is known of one. The lines themselves are taken
+//! apart by the crate `httparse`.
 //!
 //! Why this is not left to hyper, which spoke HTTP here before: a write is forwarded exactly once, so it has to be known
 //! which byte of it has left, and whether its connection was dead before the first; a view counts when its answer was

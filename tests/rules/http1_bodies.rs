@@ -73,7 +73,16 @@ fn a_body_in_chunks_is_the_same_wherever_it_was_cut() {
 
 #[test]
 fn what_is_no_body_is_none_wherever_it_was_cut() {
-    for bytes in ["5\r\nhelloo\r\n", "5\nhello", "5;a\n", "0\r\nA : 1\r\n\r\n", "g", "5 5\r\n"] {
+    for bytes in [
+        "5\r\nhelloo\r\n",
+        "5\nhello",
+        "5;a\n",
+        "0\r\nA : 1\r\n\r\n",
+        "0\r\nA: 1\n",
+        "0\r\n\n",
+        "g",
+        "5 5\r\n",
+    ] {
         let bad = chunked(bytes.as_bytes()).expect_err(bytes);
         assert_ne!(bad, CUT, "{bytes:?}");
         for pieces in cuts(bytes.as_bytes()) {
@@ -204,19 +213,20 @@ fn trailers_are_fields_and_nothing_else() {
     }
 }
 
-/// The parser of fields takes a line feed alone for the end of a line, as for a head. What stands behind two of them, up to
-/// the end of the section, goes nowhere: it is neither a field nor the next request.
+/// The parser of fields takes a line feed alone for the end of a line, and two of them for the end of the section. What
+/// stood behind those, up to the end with carriage returns, was swallowed in silence: a request, for whoever before us
+/// reads it as one.
 #[test]
-fn the_trailer_section_ends_in_carriage_returns_and_line_feeds_whatever_its_lines_end_in() {
-    for section in ["A: 1\n\r\n\r\n", "A: 1\n\nGET / HTTP/1.1\r\n\r\n"] {
-        let read = chunked(format!("0\r\n{section}").as_bytes()).expect("a body");
-        let trailers = read.trailers.expect("trailers");
-        assert_eq!(
-            (trailers.len(), trailers.get("a").expect("it").as_bytes()),
-            (1, &b"1"[..]),
-            "{section:?}"
-        );
+fn the_lines_of_the_trailer_section_end_in_carriage_return_and_line_feed() {
+    for section in [
+        "\n",
+        "A: 1\n\r\n",
+        "A: 1\nB: 2\r\n\r\n",
+        "A: 1\n\nGET / HTTP/1.1\r\n\r\n",
+        "A: 1\r\n\n",
+        "A: 1\rB: 2\r\n\r\n",
+    ] {
+        let read = chunked(format!("0\r\n{section}").as_bytes());
+        assert_eq!(read, Err(BadBody("a line of the trailer section does not end in CR LF")), "{section:?}");
     }
-    let read = chunked(b"0\r\nA: 1\rB: 2\r\n\r\n");
-    assert_eq!(read, Err(BadBody("a line of the trailer section does not end in CR LF")));
 }
