@@ -216,7 +216,7 @@ pub fn take_answer(
         ToPassOn::Only(length) => drop(answer.headers.insert(header::CONTENT_LENGTH, length.into())),
         ToPassOn::Nothing => remove_length(&mut answer.headers),
     }
-    let persists = framing.persists(version) && length != BodyLength::UntilClose;
+    let persists = framing.persists(version) && length != BodyLength::UntilClose && !framing.says_both();
     Ok(Some(AnswerHead { answer, length, persists }))
 }
 

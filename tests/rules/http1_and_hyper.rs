@@ -217,6 +217,9 @@ fn same_answer(method: &Method, bytes: &[u8]) -> Result<Reading, TestCaseError> 
     let Some(mut seen) = theirs.seen else {
         return Err(TestCaseError::fail(format!("hyper has {:?}, we {ours:?}: {shown:?}", theirs.rest)));
     };
+    // RFC 9112 section 6.3: such an answer may be an attempt at splitting answers. hyper uses its connection again.
+    let says = |name| seen.fields.iter().any(|(said, _)| said == name);
+    let says_both = says("content-length") && says("transfer-encoding");
     // `the_length_of_an_answer_passes_on_once_or_not_at_all` has the difference.
     let mut ours = ours.clone();
     for fields in [&mut seen.fields, &mut ours.fields] {
@@ -232,7 +235,7 @@ fn same_answer(method: &Method, bytes: &[u8]) -> Result<Reading, TestCaseError> 
     prop_assert_eq!(theirs.without_the_end, in_time, "{:?}", shown);
     let is_a_tunnel = ours.line.0.starts_with("101");
     let goes_on = in_time && message.head.persists() && !is_a_tunnel && message.end == bytes.len();
-    if !closes_beside_no_text(&reading) {
+    if !closes_beside_no_text(&reading) && !says_both {
         prop_assert_eq!(theirs.goes_on, goes_on, "{:?}", shown);
     }
     Ok(reading)

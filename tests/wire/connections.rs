@@ -83,7 +83,7 @@ fn an_origin_that_says_1xx_without_end_is_given_up_on() {
 // stand around the chunks. A client could send them for ever.
 #[test]
 fn a_chunk_whose_size_never_ends_is_no_chunk() {
-    let zeros = "0".repeat(64);
+    let zeros = "0".repeat(128);
     let chunked = |asked: RequestText| asked.field("Transfer-Encoding", "chunked").body(&zeros);
     let (origin, proxy) = items_with(PATIENT);
     let tag = proxy.tag("/items/1");

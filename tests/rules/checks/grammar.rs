@@ -123,7 +123,7 @@ pub(super) fn is_kept(side: &Side, head: &[u8], body: Option<&[u8]>, message: &M
     let goes_on = !says(b"close") && (version == Version::HTTP_11 || says(b"keep-alive"));
     let persists = match &message.head {
         Head::Request(_) => goes_on && !says_both,
-        Head::Answer(_) => goes_on && expected != Some(BodyLength::UntilClose),
+        Head::Answer(_) => goes_on && !says_both && expected != Some(BodyLength::UntilClose),
     };
     assert_eq!(message.head.persists(), persists, "RFC 9112 section 9.3");
     let one_length = !lengths.is_empty() && !says_both && same && length.flatten() < Some(u64::MAX - 1);
