@@ -92,7 +92,7 @@ impl Connection {
                 self.out.clear();
                 write_bad_request(status, self.out.head());
                 // Best effort: whatever comes of it, the connection is closed.
-                let _told_or_not = self.write_out().await;
+                let _told_or_not = poll_fn(|cx| self.poll_write_out(cx)).await;
                 self.shut_down().await;
             }
             End::HeadTooSlow => self.wire.lock().last_word(&TOO_SLOW),
@@ -260,14 +260,7 @@ impl Connection {
     fn poll_send(&mut self, sending: &mut Sending, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
         loop {
             let filled = sending.fill(&mut self.out, cx);
-            {
-                let mut wire = self.wire.lock();
-                let mut written = wire.poll_write_out(cx, &mut self.out);
-                if matches!(written, Poll::Ready(Ok(()))) {
-                    written = wire.poll_flush(cx);
-                }
-                ready!(written).map_err(|_| End::Gone)?;
-            }
+            ready!(self.poll_write_out(cx)).map_err(|_| End::Gone)?;
             match filled {
                 Filled::Whole => return Poll::Ready(Ok(())),
                 Filled::Broken => return Poll::Ready(Err(End::Gone)),
@@ -297,13 +290,11 @@ impl Connection {
         .await
     }
 
-    async fn write_out(&mut self) -> std::io::Result<()> {
-        poll_fn(|cx| {
-            let mut wire = self.wire.lock();
-            ready!(wire.poll_write_out(cx, &mut self.out))?;
-            wire.poll_flush(cx)
-        })
-        .await
+    /// Writes what goes out to its end, and has it sent on.
+    fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        let mut wire = self.wire.lock();
+        ready!(wire.poll_write_out(cx, &mut self.out))?;
+        wire.poll_flush(cx)
     }
 
     /// Ends the connection so that what was sent reaches the client.

@@ -298,17 +298,17 @@ fn written_again(side: &Side, message: &Message) {
         return;
     }
     let mut out = Outbox::default();
+    let length = match message.head.length() {
+        BodyLength::Exact(0) => OwnLength::None,
+        BodyLength::Exact(length) => OwnLength::Exact(length),
+        BodyLength::Chunked | BodyLength::UntilClose => OwnLength::Unknown,
+    };
     let mut encoder = match (&message.head, side) {
         (Head::Request(head), _) => {
             // A proxy refuses any other coding, for it would not be undone.
             if !grammar::is_chunked_at_most(&head.request.headers) {
                 return;
             }
-            let length = match head.length {
-                BodyLength::Exact(0) => OwnLength::None,
-                BodyLength::Exact(length) => OwnLength::Exact(length),
-                BodyLength::Chunked | BodyLength::UntilClose => OwnLength::Unknown,
-            };
             let request = OriginRequest {
                 method: head.request.method.clone(),
                 target: PathAndQuery::from_static("/a?b"),
@@ -322,11 +322,6 @@ fn written_again(side: &Side, message: &Message) {
             if status.is_informational() || !grammar::is_chunked_at_most(&head.answer.headers) {
                 return;
             }
-            let length = match head.length {
-                BodyLength::Exact(0) => OwnLength::None,
-                BodyLength::Exact(length) => OwnLength::Exact(length),
-                BodyLength::Chunked | BodyLength::UntilClose => OwnLength::Unknown,
-            };
             let answer = AnswerToWrite {
                 method,
                 version: Version::HTTP_11,
