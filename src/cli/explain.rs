@@ -13,13 +13,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http::{HeaderName, HeaderValue, Method, Uri, header};
 
 use crate::config;
 use crate::config::checked::{Config, Route};
 use crate::decide::aim;
 use crate::decide::policy::{AlsoChanges, Mode};
 use crate::decide::verdict::{Refusal, RefusalKind};
+use crate::http1::fields::Fields;
 use crate::identify::content::Content;
 use crate::identify::resource_id::NameTemplate;
 use crate::identify::route_table::HostPattern;
@@ -66,7 +67,7 @@ struct Asked {
     host: Option<String>,
     path: String,
     query: Option<String>,
-    fields: HeaderMap,
+    fields: Fields,
     content: Option<String>,
 }
 
@@ -85,10 +86,10 @@ impl Asked {
                 question.url
             ));
         }
-        let mut fields = HeaderMap::new();
+        let mut fields = Fields::new();
         for line in &question.fields {
             match field(line) {
-                Some((name, value)) => drop(fields.append(name, value)),
+                Some((name, value)) => fields.append(name, value),
                 None => mistakes.push(format!("-H: \"{line}\" is not a field; expected 'Field: value'")),
             }
         }
@@ -248,7 +249,7 @@ fn tell_changes(told: &mut Told, config: &Config, route: &Route, target: &Target
             }
         }
     }
-    for destination in asked.fields.get_all("destination") {
+    for destination in asked.fields.get_all(HeaderName::from_static("destination")) {
         let uri = destination.to_str().ok().and_then(|text| text.parse::<Uri>().ok());
         let path = uri.as_ref().map(|uri| TargetPath::parse(uri.path()));
         let other = path.as_ref().and_then(|path| config.routes.find(asked.host.as_deref(), path));

@@ -1,10 +1,11 @@
 //! What a request is aimed at under a route's policy: its effect, and the resource that it names.
 
-use http::{HeaderMap, Method};
+use http::Method;
 
 use super::policy::RoutePolicy;
 use super::say;
 use super::verdict::Refusal;
+use crate::http1::fields::Fields;
 use crate::identify::content::Content;
 use crate::identify::query;
 use crate::identify::resource_id::ResourceId;
@@ -12,7 +13,7 @@ use crate::identify::target_path::TargetPath;
 use crate::request::method::{Effect, OVERRIDE_PARAMETER, is_override_field, overrides_in_fields};
 
 /// The methods that a request's fields, its query and its form state beside its own.
-pub fn overrides(fields: &HeaderMap, query: Option<&str>, form: &[u8]) -> Vec<Vec<u8>> {
+pub fn overrides(fields: &Fields, query: Option<&str>, form: &[u8]) -> Vec<Vec<u8>> {
     let mut stated: Vec<Vec<u8>> = Vec::new();
     // Nearly every request has none of the three.
     if fields.keys().any(is_override_field) {

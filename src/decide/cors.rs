@@ -1,7 +1,9 @@
 //! What pages of other origins have to be told (the Fetch standard's CORS protocol) so that they can send
 //! preconditions and keys, and read tags. Pure: lists of field names, and how they are merged.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
+
+use crate::http1::fields::Fields;
 
 /// Fields of requests that only ifmatch asks for, so the API's own list has none of them.
 const OURS: [&str; 4] = ["If-Match", "If-None-Match", "If-Unmodified-Since", "Idempotency-Key"];
@@ -10,14 +12,14 @@ const OURS: [&str; 4] = ["If-Match", "If-None-Match", "If-Unmodified-Since", "Id
 pub const EXPOSED: [&str; 3] = ["ETag", "Retry-After", "Idempotent-Replayed"];
 
 /// Which of our fields a preflight asks for.
-pub fn asked_of_ours(fields: &HeaderMap, list: &HeaderName) -> Vec<&'static str> {
+pub fn asked_of_ours(fields: &Fields, list: &HeaderName) -> Vec<&'static str> {
     let asked = |ours: &&str| names(fields, list).any(|name| name.eq_ignore_ascii_case(ours));
     OURS.into_iter().filter(asked).collect()
 }
 
 /// The list in a field with these names in it too. `*` stays what it is, beside them: where a request has
 /// credentials it is a name like any other.
-pub fn with_names(fields: &HeaderMap, list: &HeaderName, more: &[&str]) -> Option<HeaderValue> {
+pub fn with_names(fields: &Fields, list: &HeaderName, more: &[&str]) -> Option<HeaderValue> {
     let mut all: Vec<&str> = names(fields, list).collect();
     for name in more {
         if !all.iter().any(|there| there.eq_ignore_ascii_case(name)) {
@@ -27,8 +29,8 @@ pub fn with_names(fields: &HeaderMap, list: &HeaderName, more: &[&str]) -> Optio
     HeaderValue::try_from(all.join(", ")).ok()
 }
 
-fn names<'f>(fields: &'f HeaderMap, list: &HeaderName) -> impl Iterator<Item = &'f str> {
-    let lines = fields.get_all(list).into_iter().filter_map(|value| value.to_str().ok());
+fn names<'f>(fields: &'f Fields, list: &HeaderName) -> impl Iterator<Item = &'f str> {
+    let lines = fields.get_all(list).filter_map(|value| value.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(str::trim).filter(|name| !name.is_empty())
 }
 
@@ -38,10 +40,10 @@ mod tests {
 
     use super::*;
 
-    fn fields(name: HeaderName, lines: &[&'static str]) -> HeaderMap {
-        let mut fields = HeaderMap::new();
+    fn fields(name: HeaderName, lines: &[&'static str]) -> Fields {
+        let mut fields = Fields::new();
         for line in lines {
-            fields.append(&name, HeaderValue::from_static(line));
+            fields.append(name.clone(), HeaderValue::from_static(line));
         }
         fields
     }

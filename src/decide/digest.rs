@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::header;
 use sha2::{Digest, Sha256};
 
+use crate::http1::fields::{FieldValue, Fields};
 use crate::identify::content::Content;
 use crate::request::entity_tag::EntityTag;
 use crate::request::json::{Json, Pointer};
@@ -22,7 +23,7 @@ const NO_LONGER_EXACT: f64 = 9_007_199_254_740_992.0;
 /// do not count; numbers do, as they are written. Everything else, and a document with a number that some
 /// programs cannot read exactly, is digested byte for byte. So two documents with one tag are the same to
 /// every reader, but for what is ignored.
-pub fn digest(fields: &HeaderMap, content: &[u8], ignore: &[Pointer]) -> Option<EntityTag> {
+pub fn digest(fields: &Fields, content: &[u8], ignore: &[Pointer]) -> Option<EntityTag> {
     let canonical = json_type(fields).and_then(|essence| {
         let body = Content::of(fields, content);
         let mut digest = Sha256::new();
@@ -39,11 +40,11 @@ pub fn digest(fields: &HeaderMap, content: &[u8], ignore: &[Pointer]) -> Option<
     EntityTag::strong(opaque.as_bytes())
 }
 
-fn of_bytes(fields: &HeaderMap, content: &[u8]) -> Sha256 {
+fn of_bytes(fields: &Fields, content: &[u8]) -> Sha256 {
     let mut digest = Sha256::new();
     // What a reader makes of the bytes depends on these.
     for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
-        let lines: Vec<&[u8]> = fields.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+        let lines: Vec<&[u8]> = fields.get_all(name).map(FieldValue::as_bytes).collect();
         put(&mut digest, b'b', &lines.join(&b", "[..]));
     }
     put(&mut digest, b'b', content);
@@ -51,8 +52,8 @@ fn of_bytes(fields: &HeaderMap, content: &[u8]) -> Sha256 {
 }
 
 /// The media type without its parameters, if that is one of JSON in UTF-8.
-fn json_type(fields: &HeaderMap) -> Option<String> {
-    let mut lines = fields.get_all(header::CONTENT_TYPE).iter();
+fn json_type(fields: &Fields) -> Option<String> {
+    let mut lines = fields.get_all(header::CONTENT_TYPE);
     let (line, None) = (lines.next()?.to_str().ok()?, lines.next()) else { return None };
     let mut parts = line.split(';').map(|part| part.trim().to_ascii_lowercase());
     let essence = parts.next()?;
@@ -124,7 +125,8 @@ mod tests {
     use super::*;
 
     fn of_type(media_type: &'static str, body: &str, ignore: &[&str]) -> String {
-        let fields = [(header::CONTENT_TYPE, HeaderValue::from_static(media_type))].into_iter().collect();
+        let fields =
+            [(header::CONTENT_TYPE, http::HeaderValue::from_static(media_type))].into_iter().collect();
         let ignore: Vec<Pointer> =
             ignore.iter().map(|text| Pointer::parse(text).expect("a pointer")).collect();
         digest(&fields, body.as_bytes(), &ignore).expect("a tag").to_string()

@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 
 use super::outcome::WriteOutcome;
+
+use crate::http1::fields::Fields;
 
 /// The field that carries the key.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -30,7 +32,7 @@ impl IdempotencyPolicy {
     ///
     /// # Errors
     /// If there is none and there must be one, or the field is not what the grammar allows.
-    pub fn key(&self, method: &Method, fields: &HeaderMap) -> Result<Option<String>, NoKey> {
+    pub fn key(&self, method: &Method, fields: &Fields) -> Result<Option<String>, NoKey> {
         if !self.methods.contains(method) {
             return Ok(None);
         }
@@ -119,8 +121,8 @@ pub enum NoKey {
 ///
 /// # Errors
 /// If it is anything else.
-pub fn read_key(fields: &HeaderMap) -> Result<Option<String>, NoKey> {
-    let mut lines = fields.get_all(IDEMPOTENCY_KEY).iter();
+pub fn read_key(fields: &Fields) -> Result<Option<String>, NoKey> {
+    let mut lines = fields.get_all(IDEMPOTENCY_KEY);
     let Some(line) = lines.next() else { return Ok(None) };
     if lines.next().is_some() {
         return Err(NoKey::Repeated);
@@ -158,7 +160,7 @@ mod tests {
     use crate::decide::outcome::UnknownCause;
 
     fn read(lines: &[&[u8]]) -> Result<Option<String>, NoKey> {
-        let mut fields = HeaderMap::new();
+        let mut fields = Fields::new();
         for line in lines {
             fields.append(IDEMPOTENCY_KEY, HeaderValue::from_bytes(line).expect("a value"));
         }

@@ -1,11 +1,12 @@
 //! Preconditions that come from elsewhere than the fields of RFC 9110: from where a client that does not know
 //! those puts the version that it saw.
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 
 use super::say;
 use super::validator::Validator;
 use super::verdict::Refusal;
+use crate::http1::fields::Fields;
 use crate::identify::content::{Content, Place};
 use crate::identify::query;
 use crate::request::entity_tag::TagCondition;
@@ -29,7 +30,7 @@ impl PreconditionFrom {
     pub fn stated(
         &self,
         validator: &Validator,
-        fields: &HeaderMap,
+        fields: &Fields,
         query: Option<&str>,
         content: Option<&Content<'_>>,
     ) -> Result<Option<TagCondition>, Refusal> {
@@ -47,7 +48,7 @@ impl PreconditionFrom {
                 None => None,
             },
             PreconditionFrom::Header(name) => {
-                let mut lines = fields.get_all(name).iter();
+                let mut lines = fields.get_all(name);
                 match (lines.next(), lines.next()) {
                     (line, None) => line.map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned()),
                     (_, Some(_)) => return Err(say::stated_twice(name.as_str())),
@@ -69,10 +70,10 @@ mod tests {
         query: &str,
         line: &'static str,
     ) -> Result<Option<Vec<String>>, RefusalKind> {
-        let mut fields = HeaderMap::new();
+        let mut fields = Fields::new();
         if !line.is_empty() {
             for line in line.split('|') {
-                fields.append("x-version", http::HeaderValue::from_static(line));
+                fields.append(HeaderName::from_static("x-version"), http::HeaderValue::from_static(line));
             }
         }
         let body = Content::of(&fields, b"{\"_rev\":\"2-a\",\"empty\":\"\",\"list\":[]}");

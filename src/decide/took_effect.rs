@@ -14,8 +14,10 @@
 //! Everything else is unclear: origins may change what they are sent, and nobody but they can say what came
 //! of it.
 
-use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http::{HeaderName, Method, StatusCode, header};
 use serde_json::Value;
+
+use crate::http1::fields::Fields;
 
 /// What a look shows of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +59,7 @@ pub enum Comparison {
 impl Comparison {
     /// How a write with this method and these fields is compared. `overridden`: it names a second method,
     /// and nobody knows which one the origin went by.
-    pub fn of(method: &Method, fields: &HeaderMap, overridden: bool) -> Self {
+    pub fn of(method: &Method, fields: &Fields, overridden: bool) -> Self {
         let coded = fields.contains_key(header::CONTENT_ENCODING);
         match *method {
             _ if overridden || fields.contains_key(header::CONTENT_RANGE) => Comparison::Nothing,
@@ -84,7 +86,7 @@ pub struct ReadBack<'c> {
     /// The answer's status.
     pub status: StatusCode,
     /// Its fields.
-    pub fields: &'c HeaderMap,
+    pub fields: &'c Fields,
     /// Its content, if that is short enough to be looked at.
     pub content: Option<&'c [u8]>,
     /// Whether it is what was sent, byte for byte, and all of that was sent.
@@ -122,18 +124,18 @@ pub fn took_effect(comparison: Comparison, seen: &ReadBack<'_>) -> TookEffect {
     }
 }
 
-fn essence(fields: &HeaderMap, name: &HeaderName) -> String {
+fn essence(fields: &Fields, name: &HeaderName) -> String {
     let written = fields.get(name).map(|value| value.as_bytes()).unwrap_or_default();
     let essence = written.split(|b| *b == b';').next().unwrap_or_default();
     String::from_utf8_lossy(essence.trim_ascii()).to_ascii_lowercase()
 }
 
-fn is_json(fields: &HeaderMap) -> bool {
+fn is_json(fields: &Fields) -> bool {
     let media_type = essence(fields, &header::CONTENT_TYPE);
     media_type == "application/json" || media_type.ends_with("+json")
 }
 
-fn patches_by_members(fields: &HeaderMap) -> bool {
+fn patches_by_members(fields: &Fields) -> bool {
     matches!(
         essence(fields, &header::CONTENT_TYPE).as_str(),
         "application/merge-patch+json" | "application/json"
@@ -204,7 +206,7 @@ mod tests {
 
     const JSON: &str = "application/json";
 
-    fn fields(pairs: &[(HeaderName, &str)]) -> HeaderMap {
+    fn fields(pairs: &[(HeaderName, &str)]) -> Fields {
         pairs.iter().map(|(name, value)| (name.clone(), value.parse().expect("a value"))).collect()
     }
 

@@ -41,7 +41,9 @@ impl Translate {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, header};
+    use http::header;
+
+    use crate::http1::fields::Fields;
 
     use super::*;
 
@@ -56,7 +58,7 @@ mod tests {
 
     #[test]
     fn status_member_and_pattern_decide_together() {
-        let none = HeaderMap::new();
+        let none = Fields::new();
         let by_text = rule(None, Some("(?i)duplicate key"));
         let by_member = rule(Some("/error/code"), None);
         let by_both = rule(Some("/error/code"), Some("^E11000$"));

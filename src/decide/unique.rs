@@ -138,7 +138,7 @@ fn is_there(found: Option<&Json<'_>>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
+    use crate::http1::fields::Fields;
 
     use super::*;
 
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn an_answer_says_taken_free_or_nothing() {
         use Availability::{Free, Taken as IsTaken, Unclear};
-        let none = HeaderMap::new();
+        let none = Fields::new();
         let (by_status, by_member, by_text) =
             (taken(None, None), taken(Some("/0"), None), taken(None, Some("\"total\": *[1-9]")));
         let both = taken(Some("/items"), Some("bob"));

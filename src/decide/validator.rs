@@ -6,10 +6,11 @@
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 
 use super::digest::digest;
 use super::policy::WeakIfMatch;
+use crate::http1::fields::Fields;
 use crate::identify::content::{Content, Place};
 use crate::request::entity_tag::EntityTag;
 use crate::request::json::Pointer;
@@ -54,12 +55,7 @@ impl Validator {
 
     /// The tag of what a 200 to GET shows, or the answer to a write that says it is the new representation.
     /// `None` where there is none: no content was read, or the origin says nothing that tells states apart.
-    pub fn tag_of(
-        &self,
-        status: StatusCode,
-        fields: &HeaderMap,
-        content: Option<&[u8]>,
-    ) -> Option<EntityTag> {
+    pub fn tag_of(&self, status: StatusCode, fields: &Fields, content: Option<&[u8]>) -> Option<EntityTag> {
         if !matches!(status, StatusCode::OK | StatusCode::CREATED) {
             return None;
         }
@@ -111,8 +107,8 @@ pub fn is_same(stated: &EntityTag, shown: &EntityTag, weak: WeakIfMatch) -> bool
 }
 
 /// The origin's own tag. A field that holds none, or that is there twice, is no tag: nobody could send it back.
-pub fn own_tag(fields: &HeaderMap) -> Option<EntityTag> {
-    let mut lines = fields.get_all(header::ETAG).iter();
+pub fn own_tag(fields: &Fields) -> Option<EntityTag> {
+    let mut lines = fields.get_all(header::ETAG);
     match (lines.next(), lines.next()) {
         (Some(line), None) => EntityTag::parse(line.as_bytes()).ok(),
         (_, _) => None,
@@ -123,7 +119,7 @@ pub fn own_tag(fields: &HeaderMap) -> Option<EntityTag> {
 ///
 /// Within that second the resource may change again and keep its date; so there is no tag, and a write that
 /// states the date's tag fails.
-fn date_tag(fields: &HeaderMap) -> Option<EntityTag> {
+fn date_tag(fields: &Fields) -> Option<EntityTag> {
     const RESOLUTION: Duration = Duration::from_secs(1);
     let (modified, now) = (date(fields, &header::LAST_MODIFIED)?, date(fields, &header::DATE)?);
     (now >= modified + RESOLUTION).then_some(())?;
@@ -153,10 +149,10 @@ fn value_tag(value: &str) -> Option<EntityTag> {
 mod tests {
     use super::*;
 
-    fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut fields = HeaderMap::new();
+    fn fields(lines: &[(&'static str, &'static str)]) -> Fields {
+        let mut fields = Fields::new();
         for (name, value) in lines {
-            fields.append(*name, http::HeaderValue::from_static(value));
+            fields.append(http::HeaderName::from_static(name), http::HeaderValue::from_static(value));
         }
         fields
     }

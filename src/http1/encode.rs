@@ -4,8 +4,11 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, header};
 use smallvec::SmallVec;
+
+use super::field_line::{FieldValue, write_line};
+use super::fields::Fields;
 
 /// What a stream has still to take, in its order.
 #[derive(Debug, Default)]
@@ -124,15 +127,15 @@ pub struct WrongLength;
 impl Encoder {
     /// In chunks, with the trailer fields that a message's fields announce (RFC 9110 section 6.6.2): others stay
     /// behind, for nobody expects them.
-    pub fn chunked(fields: &HeaderMap) -> Self {
-        let names = |value: &HeaderValue| -> SmallVec<[HeaderName; 2]> {
+    pub fn chunked(fields: &Fields) -> Self {
+        let names = |value: FieldValue<'_>| -> SmallVec<[HeaderName; 2]> {
             value
                 .as_bytes()
                 .split(|byte| *byte == b',')
                 .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
                 .collect()
         };
-        Encoder::Chunked(fields.get_all(header::TRAILER).iter().flat_map(names).collect())
+        Encoder::Chunked(fields.get_all(header::TRAILER).flat_map(names).collect())
     }
 
     /// Whether the message's end is known to be there once so much was sent.
@@ -173,10 +176,7 @@ impl Encoder {
                 let mut last = b"0\r\n".to_vec();
                 for (name, value) in trailers.iter().flatten() {
                     if announced.contains(name) && may_trail(name) {
-                        last.extend_from_slice(name.as_str().as_bytes());
-                        last.extend_from_slice(b": ");
-                        last.extend_from_slice(value.as_bytes());
-                        last.extend_from_slice(b"\r\n");
+                        write_line(name.as_str().as_bytes(), value.as_bytes(), &mut last);
                     }
                 }
                 last.extend_from_slice(b"\r\n");
@@ -218,6 +218,8 @@ fn size_line(size: usize) -> SmallVec<[u8; 20]> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn sent(out: &Outbox) -> Vec<u8> {
@@ -233,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_body_in_chunks_ends_with_the_trailers_that_were_announced() {
-        let mut fields = HeaderMap::new();
+        let mut fields = Fields::new();
         fields.insert(header::TRAILER, HeaderValue::from_static("X-Sum , content-length"));
         let (mut encoder, mut out) = (Encoder::chunked(&fields), Outbox::default());
         out.head().extend_from_slice(b"head;");

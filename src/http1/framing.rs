@@ -1,6 +1,8 @@
 //! Where a message's body ends (RFC 9112 section 6.3).
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use http::{Method, StatusCode, Version, header};
+
+use super::fields::{FieldValue, Fields};
 
 /// How long a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +60,7 @@ pub(super) enum Keep {
 
 impl Framing {
     /// To be called for `Content-Length`, with its value's bytes.
-    pub(super) fn content_length(&mut self, value: &HeaderValue, lists: bool) -> Keep {
+    pub(super) fn content_length(&mut self, value: FieldValue<'_>, lists: bool) -> Keep {
         self.says_length = true;
         if self.says_coding && !lists {
             return Keep::Nothing;
@@ -76,13 +78,13 @@ impl Framing {
     }
 
     /// To be called for `Transfer-Encoding`: the last line counts.
-    pub(super) fn transfer_encoding(&mut self, value: &HeaderValue) {
+    pub(super) fn transfer_encoding(&mut self, value: FieldValue<'_>) {
         self.says_coding = true;
         self.is_chunked = ends_in_chunked(value);
     }
 
     /// To be called for `Connection`.
-    pub(super) fn connection(&mut self, value: &HeaderValue) {
+    pub(super) fn connection(&mut self, value: FieldValue<'_>) {
         self.says_close |= has_token(value, "close");
         // What is no text asks for nothing more than the end.
         self.says_keep_alive |= has_token(value, "keep-alive") && value.to_str().is_ok();
@@ -155,19 +157,19 @@ pub fn has_no_body(method: &Method, status: StatusCode) -> bool {
 }
 
 /// Whether one of the lines of `Connection` asks for the end.
-pub fn asks_to_close(fields: &HeaderMap) -> bool {
-    fields.get_all(header::CONNECTION).iter().any(|value| has_token(value, "close"))
+pub fn asks_to_close(fields: &Fields) -> bool {
+    fields.get_all(header::CONNECTION).any(|value| has_token(value, "close"))
 }
 
 /// Whether a comma-separated list has this token.
-pub fn has_token(value: &HeaderValue, token: &str) -> bool {
+pub fn has_token(value: FieldValue<'_>, token: &str) -> bool {
     value
         .as_bytes()
         .split(|byte| *byte == b',')
         .any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
-fn ends_in_chunked(value: &HeaderValue) -> bool {
+fn ends_in_chunked(value: FieldValue<'_>) -> bool {
     // No coding has another name than a token, and who reads such bytes in another way may find another end.
     if value.to_str().is_err() {
         return false;

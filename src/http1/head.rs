@@ -2,15 +2,15 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 use httparse::{Header, Status};
-use smallvec::SmallVec;
 
+use super::field_line::{FieldValue, Place};
+use super::fields::Fields;
 use super::framing::{BodyLength, Framing, Keep, NoLength, ToPassOn};
 use super::message::{AnswerParts, Reason, RequestParts};
-use super::spelling::Spelling;
 
 /// How large a head may be.
 #[derive(Clone, Copy, Debug)]
@@ -66,15 +66,6 @@ pub enum BadHead {
     BodyTooLong,
 }
 
-/// Where a field's name and value stand in a head.
-#[derive(Clone, Copy)]
-struct Place {
-    name: (u32, u32),
-    value: (u32, u32),
-}
-
-type Places = SmallVec<[Place; 24]>;
-
 /// Reads a request's head from the beginning of what has come, and takes it out of that. `None`: there is more to come
 /// of it. `seen`: how much of this was looked at before without an end.
 ///
@@ -125,16 +116,10 @@ fn read_request(
     }
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| BadHead::Malformed)?;
     let has_fragment = memchr::memchr(b'#', target.as_bytes()).is_some();
-    let target = place(base, target.as_bytes());
+    let target = Place::of(target.as_bytes(), base);
     let version = version_of(minor);
-    let places = places(base, parsed.headers);
-    let head = come.split_to(length).freeze();
-    let uri = Uri::from_maybe_shared(at(&head, target)).map_err(|_| BadHead::Malformed)?;
-
-    let (headers, spelling) = (HeaderMap::new(), None);
-    let mut request = Box::new(RequestParts { method, uri, has_fragment, version, headers, spelling });
     let (mut framing, mut awaits_continue) = (Framing::default(), false);
-    request.spelling = fill(&mut request.headers, &head, &places, |name, value| match *name {
+    let mut headers = read_fields(base, parsed.headers, |name, value| match *name {
         header::CONTENT_LENGTH => framing.content_length(value, false),
         header::TRANSFER_ENCODING => {
             framing.transfer_encoding(value);
@@ -150,13 +135,17 @@ fn read_request(
         }
         _ => Keep::Field,
     })?;
-    let length = framing.of_request(version)?;
+    let body_length = framing.of_request(version)?;
     if framing.says_both() {
         // RFC 9112 section 6.3: the coding counts, and the length is not passed on.
-        remove_length(&mut request.headers);
+        headers.remove(header::CONTENT_LENGTH);
     }
+    let head = come.split_to(length).freeze();
+    let uri = Uri::from_maybe_shared(target.slice(&head)).map_err(|_| BadHead::Malformed)?;
+    headers.came_in(head);
+    let length = body_length;
     Ok(Some(RequestHead {
-        request,
+        request: Box::new(RequestParts { method, uri, has_fragment, version, headers }),
         length,
         persists: framing.persists(version) && !framing.says_both(),
         awaits_continue: awaits_continue && version == Version::HTTP_11 && length != BodyLength::Exact(0),
@@ -193,15 +182,10 @@ pub fn take_answer(
     let (Some(code), Some(minor)) = (parsed.code, parsed.version) else { return Err(BadHead::Malformed) };
     let status = StatusCode::from_u16(code).map_err(|_| BadHead::Malformed)?;
     let reason = parsed.reason.unwrap_or_default();
-    let reason = (status.canonical_reason() != Some(reason)).then(|| place(base, reason.as_bytes()));
+    let reason = (status.canonical_reason() != Some(reason)).then(|| Place::of(reason.as_bytes(), base));
     let version = version_of(minor);
-    let places = places(base, parsed.headers);
-    let head = come.split_to(length).freeze();
-
-    let reason = reason.map(|reason| Reason(at(&head, reason)));
-    let mut answer = AnswerParts { status, reason, version, headers: HeaderMap::new(), spelling: None };
     let mut framing = Framing::default();
-    answer.spelling = fill(&mut answer.headers, &head, &places, |name, value| {
+    let mut headers = read_fields(base, parsed.headers, |name, value| {
         match *name {
             header::CONTENT_LENGTH => return framing.content_length(value, true),
             header::TRANSFER_ENCODING => framing.transfer_encoding(value),
@@ -210,26 +194,19 @@ pub fn take_answer(
         }
         Keep::Field
     })?;
-    let length = framing.of_answer(method, status, version)?;
+    let body_length = framing.of_answer(method, status, version)?;
     match framing.length_to_pass_on() {
         ToPassOn::AsSent => {}
-        ToPassOn::Only(length) => drop(answer.headers.insert(header::CONTENT_LENGTH, length.into())),
-        ToPassOn::Nothing => remove_length(&mut answer.headers),
+        ToPassOn::Only(length) => headers.insert(header::CONTENT_LENGTH, length.into()),
+        ToPassOn::Nothing => headers.remove(header::CONTENT_LENGTH),
     }
+    let head = come.split_to(length).freeze();
+    let reason = reason.map(|reason| Reason(reason.slice(&head)));
+    headers.came_in(head);
+    let length = body_length;
     let persists = framing.persists(version) && length != BodyLength::UntilClose && !framing.says_both();
+    let answer = AnswerParts { status, reason, version, headers };
     Ok(Some(AnswerHead { answer, length, persists }))
-}
-
-/// Leaves the others in their order: the map's own way would put the last one into the gap.
-#[cold]
-fn remove_length(fields: &mut HeaderMap) {
-    let mut last = None;
-    for (name, value) in std::mem::take(fields) {
-        last = name.or(last);
-        if let Some(name) = last.as_ref().filter(|name| **name != header::CONTENT_LENGTH) {
-            fields.append(name.clone(), value);
-        }
-    }
 }
 
 /// Reads the fields behind a body (RFC 9112 section 7.1.2): all of these bytes.
@@ -282,49 +259,21 @@ fn version_of(minor: u8) -> Version {
     if minor == 1 { Version::HTTP_11 } else { Version::HTTP_10 }
 }
 
-/// Where a part stands in the bytes that begin there. No head is 4 GiB long.
-fn place(base: usize, part: &[u8]) -> (u32, u32) {
-    // Where there are no words for a status, or none in ASCII, httparse gives an empty part that is not of these bytes.
-    if part.is_empty() {
-        return (0, 0);
-    }
-    let begin = (part.as_ptr() as usize).wrapping_sub(base) as u32;
-    (begin, begin.wrapping_add(part.len() as u32))
-}
-
-fn places(base: usize, fields: &[Header<'_>]) -> Places {
-    let of = |field: &Header<'_>| Place {
-        name: place(base, field.name.as_bytes()),
-        value: place(base, field.value),
-    };
-    fields.iter().map(of).collect()
-}
-
-fn at(head: &Bytes, (begin, end): (u32, u32)) -> Bytes {
-    // A slice that `place` has told of the same bytes.
-    head.slice(begin as usize..end as usize)
-}
-
-/// Fills a map with a head's fields; gives their spelling, unless all names are in lower case.
-fn fill(
-    fields: &mut HeaderMap,
-    head: &Bytes,
-    places: &Places,
-    mut note: impl FnMut(&HeaderName, &HeaderValue) -> Keep,
-) -> Result<Option<Box<Spelling>>, BadHead> {
+/// Reads a head's fields, which begins at this address; `note` is told of each, and says whether it is kept.
+fn read_fields(
+    base: usize,
+    parsed: &[Header<'_>],
+    mut note: impl FnMut(&HeaderName, FieldValue<'_>) -> Keep,
+) -> Result<Fields, BadHead> {
     // With room for what a proxy adds.
     const ADDED: usize = 4;
-    fields.reserve(places.len() + ADDED);
-    let mut spelled = false;
-    for Place { name: (begin, end), value } in places {
-        let as_sent = head.get(*begin as usize..*end as usize).unwrap_or_default();
-        let name = HeaderName::from_bytes(as_sent).map_err(|_| BadHead::Malformed)?;
-        let value = HeaderValue::from_maybe_shared(at(head, *value)).map_err(|_| BadHead::Malformed)?;
-        spelled |= name.as_str().as_bytes() != as_sent;
-        if note(&name, &value) == Keep::Field {
-            fields.append(name, value);
+    let mut fields = Fields::with_capacity(parsed.len() + ADDED);
+    for Header { name: spelled, value } in parsed {
+        let name = HeaderName::from_bytes(spelled.as_bytes()).map_err(|_| BadHead::Malformed)?;
+        let is_kept = note(&name, FieldValue::parsed(value)) == Keep::Field;
+        if is_kept {
+            fields.comes(name, Place::of(spelled.as_bytes(), base), Place::of(value, base));
         }
     }
-    let spelling = || Box::new(Spelling::new(head.clone(), places.iter().map(|place| place.name).collect()));
-    Ok(spelled.then(spelling))
+    Ok(fields)
 }

@@ -1,11 +1,12 @@
 //! Heads on their way out.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use http::{Method, StatusCode, Version, header};
 
 use super::encode::Encoder;
+use super::field_line::{FieldValue, write_line};
+use super::fields::Fields;
 use super::framing::{digits, has_no_body, has_token};
 use super::message::{OriginRequest, Reason};
-use super::spelling::{Speller, Spelling, each_spelled};
 
 /// How long the body behind a head is, as far as its sender knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ impl OwnLength {
 /// Writes a request's head, and says how its body is sent. A `Content-Length` that is there stays as it is spelled; in
 /// front of chunks there is none.
 pub fn write_request(request: &OriginRequest, length: OwnLength, out: &mut Vec<u8>) -> Encoder {
-    let OriginRequest { method, target, headers: fields, spelling } = request;
+    let OriginRequest { method, target, headers: fields } = request;
     let target = target.as_str();
     out.reserve(room_for(fields) + target.len());
     for part in [method.as_str(), " ", target, " HTTP/1.1\r\n"] {
@@ -43,33 +44,27 @@ pub fn write_request(request: &OriginRequest, length: OwnLength, out: &mut Vec<u
         OwnLength::Unknown => Encoder::chunked(fields),
     };
     let in_chunks = length == OwnLength::Unknown;
-    let mut says_length = false;
-    let mut says_coding = false;
-    each_spelled(fields, spelling.as_deref(), |name, value| {
-        if name.len() == CONTENT_LENGTH.len() && name.eq_ignore_ascii_case(CONTENT_LENGTH) {
-            if in_chunks || says_length {
-                return;
-            }
-            says_length = true;
-        } else if name.len() == TRANSFER_ENCODING.len() && name.eq_ignore_ascii_case(TRANSFER_ENCODING) {
-            if !in_chunks || says_coding {
-                return;
-            }
-            says_coding = true;
+    let (mut says_length, mut says_coding) = (false, false);
+    for line in fields.lines() {
+        match *line.name {
+            header::CONTENT_LENGTH if in_chunks || says_length => continue,
+            header::CONTENT_LENGTH => says_length = true,
+            header::TRANSFER_ENCODING if !in_chunks || says_coding => continue,
+            header::TRANSFER_ENCODING => says_coding = true,
+            _ => {}
         }
-        line(out, name, value);
-    });
+        line.write(out);
+    }
     match length {
-        OwnLength::Exact(length) if !says_length => line(out, CONTENT_LENGTH, number(length).as_bytes()),
-        OwnLength::Unknown if !says_coding => line(out, TRANSFER_ENCODING, b"chunked"),
+        OwnLength::Exact(length) if !says_length => {
+            write_line(b"content-length", number(length).as_bytes(), out)
+        }
+        OwnLength::Unknown if !says_coding => write_line(b"transfer-encoding", b"chunked", out),
         OwnLength::None | OwnLength::Exact(_) | OwnLength::Unknown => {}
     }
     out.extend_from_slice(b"\r\n");
     encoder
 }
-
-const CONTENT_LENGTH: &[u8] = b"content-length";
-const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
 
 /// An answer to be written, and what of its request decides about that.
 pub struct AnswerToWrite<'a> {
@@ -82,9 +77,7 @@ pub struct AnswerToWrite<'a> {
     /// Its own words for that.
     pub reason: Option<&'a Reason>,
     /// Its fields. Those of one connection are nobody's but ours.
-    pub fields: &'a HeaderMap,
-    /// How their names are spelled.
-    pub spelling: Option<&'a Spelling>,
+    pub fields: &'a Fields,
     /// How long its body is.
     pub length: OwnLength,
     /// Whether the connection is to carry another request.
@@ -96,56 +89,34 @@ pub struct AnswerToWrite<'a> {
 /// Writes an answer's head, and says how its body is sent. A body that lasts until the connection ends is one that this
 /// client cannot be told the length of.
 pub fn write_answer(answer: &AnswerToWrite<'_>, out: &mut Vec<u8>) -> Encoder {
-    let AnswerToWrite { method, version, status, fields, spelling, length, .. } = *answer;
+    let AnswerToWrite { method, version, status, fields, length, .. } = *answer;
     out.reserve(room_for(fields));
     status_line(answer, out);
     let bodiless = has_no_body(method, status);
     let knows_chunks = version == Version::HTTP_11;
     let mut wrote_length = false;
     let mut wrote_date = false;
-    let mut speller = Speller::new(spelling);
-    let (mut last, mut open_list) = (None::<&HeaderName>, false);
     // Nothing but the end of the connection tells such a client the end of the body.
     let until_close = length == OwnLength::Unknown && !bodiless && !knows_chunks;
-    for (name, value) in fields {
-        let another = last == Some(name);
-        last = Some(name);
-        if open_list && !another {
-            out.extend_from_slice(b"\r\n");
-            open_list = false;
-        }
-        match *name {
+    for line in fields.lines() {
+        match *line.name {
             // Without a body only HEAD says how long it would be.
             header::CONTENT_LENGTH if length == OwnLength::None && *method != Method::HEAD => continue,
-            header::CONTENT_LENGTH if wrote_length || !agrees(value, length) => continue,
+            header::CONTENT_LENGTH if wrote_length || !agrees(line.value, length) => continue,
             header::CONTENT_LENGTH => wrote_length = true,
             header::TRANSFER_ENCODING => continue,
             header::TRAILER if bodiless || !knows_chunks => continue,
             header::DATE => wrote_date = true,
-            header::CONNECTION => {
-                if another {
-                    out.extend_from_slice(b", ");
-                } else {
-                    out.extend_from_slice(speller.spell(name, another));
-                    out.extend_from_slice(b": ");
-                }
-                out.extend_from_slice(value.as_bytes());
-                open_list = true;
-                continue;
-            }
             _ => {}
         }
-        line(out, speller.spell(name, another), value.as_bytes());
-    }
-    if open_list {
-        out.extend_from_slice(b"\r\n");
+        line.write(out);
     }
     connection(answer, answer.persists && !until_close, out);
     let encoder = match length {
         OwnLength::Unknown if bodiless => Encoder::Nothing,
         OwnLength::Unknown if until_close => Encoder::UntilClose,
         OwnLength::Unknown => {
-            line(out, speller.spell(&header::TRANSFER_ENCODING, false), b"chunked");
+            write_line(fields.spelling(&header::TRANSFER_ENCODING), b"chunked", out);
             Encoder::chunked(fields)
         }
         OwnLength::None | OwnLength::Exact(_) => {
@@ -155,13 +126,13 @@ pub fn write_answer(answer: &AnswerToWrite<'_>, out: &mut Vec<u8>) -> Encoder {
                 && !status.is_informational()
                 && (exact > 0 || *method != Method::HEAD);
             if may_say && !wrote_length {
-                line(out, speller.spell(&header::CONTENT_LENGTH, false), number(exact).as_bytes());
+                write_line(fields.spelling(&header::CONTENT_LENGTH), number(exact).as_bytes(), out);
             }
             if bodiless { Encoder::Nothing } else { Encoder::Exact(exact) }
         }
     };
     if !wrote_date {
-        line(out, b"date", answer.date.as_bytes());
+        write_line(b"date", answer.date.as_bytes(), out);
     }
     out.extend_from_slice(b"\r\n");
     encoder
@@ -182,19 +153,19 @@ fn status_line(answer: &AnswerToWrite<'_>, out: &mut Vec<u8>) {
 
 /// What the connection's other end is told of its future (RFC 9112 section 9.3).
 fn connection(answer: &AnswerToWrite<'_>, persists: bool, out: &mut Vec<u8>) {
-    let says = |token| answer.fields.get_all(header::CONNECTION).iter().any(|value| has_token(value, token));
+    let says = |token| answer.fields.get_all(header::CONNECTION).any(|value| has_token(value, token));
     if answer.status == StatusCode::SWITCHING_PROTOCOLS {
         return;
     }
     match (answer.version == Version::HTTP_10, persists) {
-        (true, true) if !says("keep-alive") => line(out, b"connection", b"keep-alive"),
-        (false, false) if !says("close") => line(out, b"connection", b"close"),
+        (true, true) if !says("keep-alive") => write_line(b"connection", b"keep-alive", out),
+        (false, false) if !says("close") => write_line(b"connection", b"close", out),
         (true | false, _) => {}
     }
 }
 
 /// Whether a stated length is the one that is sent; of no body HEAD may state any.
-fn agrees(stated: &HeaderValue, length: OwnLength) -> bool {
+fn agrees(stated: FieldValue<'_>, length: OwnLength) -> bool {
     match length {
         OwnLength::None => true,
         OwnLength::Exact(length) => digits(stated.as_bytes()) == Some(length),
@@ -202,19 +173,12 @@ fn agrees(stated: &HeaderValue, length: OwnLength) -> bool {
     }
 }
 
-fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
 fn number(length: u64) -> String {
-    HeaderValue::from(length).to_str().unwrap_or_default().to_owned()
+    http::HeaderValue::from(length).to_str().unwrap_or_default().to_owned()
 }
 
 /// As much as fields take, as a rule.
-fn room_for(fields: &HeaderMap) -> usize {
+fn room_for(fields: &Fields) -> usize {
     const EACH: usize = 40;
     128 + EACH * fields.len()
 }

@@ -1,13 +1,12 @@
 //! Messages between their syntax and what is made of them.
 //!
-//! Those of the crate `http` keep what they have no field for, such as the spelling of names, in a map of types: three
-//! allocations for each message.
+//! Those of the crate `http` keep what they have no field for in a map of types: three allocations for each message.
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode, Uri, Version};
+use http::{Method, StatusCode, Uri, Version};
 
-use super::spelling::Spelling;
+use super::fields::Fields;
 
 /// A request's line and fields.
 #[derive(Debug)]
@@ -22,9 +21,7 @@ pub struct RequestParts {
     /// The version that it came in.
     pub version: Version,
     /// Its fields.
-    pub headers: HeaderMap,
-    /// How their names were spelled, unless in lower case.
-    pub spelling: Option<Box<Spelling>>,
+    pub headers: Fields,
 }
 
 /// A request's line and fields as they go to the origin.
@@ -35,9 +32,7 @@ pub struct OriginRequest {
     /// Its target.
     pub target: PathAndQuery,
     /// Its fields.
-    pub headers: HeaderMap,
-    /// How their names are spelled, unless in lower case.
-    pub spelling: Option<Box<Spelling>>,
+    pub headers: Fields,
 }
 
 /// An answer's own words for its status, where they are not the usual ones.
@@ -54,9 +49,7 @@ pub struct AnswerParts {
     /// The version that it came in.
     pub version: Version,
     /// Its fields.
-    pub headers: HeaderMap,
-    /// How their names were spelled, unless in lower case.
-    pub spelling: Option<Box<Spelling>>,
+    pub headers: Fields,
 }
 
 impl AnswerParts {
@@ -66,8 +59,7 @@ impl AnswerParts {
             status: StatusCode::OK,
             reason: None,
             version: Version::HTTP_11,
-            headers: HeaderMap::new(),
-            spelling: None,
+            headers: Fields::new(),
         }
     }
 }
@@ -112,12 +104,12 @@ impl<B> Answer<B> {
     }
 
     /// Its fields.
-    pub fn headers(&self) -> &HeaderMap {
+    pub fn headers(&self) -> &Fields {
         &self.head.headers
     }
 
     /// Its fields, to be changed.
-    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+    pub fn headers_mut(&mut self) -> &mut Fields {
         &mut self.head.headers
     }
 

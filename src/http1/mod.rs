@@ -1,8 +1,8 @@
 //! The syntax of HTTP/1.1 messages (RFC 9112): heads and bodies, read from bytes and written as bytes.
 //!
 //! Plain code without sockets or clocks. [`head`] reads heads and [`head_out`] writes them, [`framing`] says where a
-//! body ends, [`decode`] takes one out of what has come and [`encode`] puts one on its way, [`spelling`] keeps the
-//! names of fields as they were sent, and [`message`] has all that is known of one. The lines themselves are taken
+//! body ends, [`decode`] takes one out of what has come and [`encode`] puts one on its way, [`fields`] keeps the
+//! fields as they were sent, and [`message`] has all that is known of one. The lines themselves are taken
 //! apart by the crate `httparse`.
 //!
 //! Why this is not left to hyper, which spoke HTTP here before: a write is forwarded exactly once, so it has to be known
@@ -14,8 +14,9 @@
 
 pub mod decode;
 pub mod encode;
+mod field_line;
+pub mod fields;
 pub mod framing;
 pub mod head;
 pub mod head_out;
 pub mod message;
-pub mod spelling;

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
 
-use http::{HeaderMap, header};
+use http::header;
 
 use super::query;
+use crate::http1::fields::Fields;
 use crate::request::json::{Json, NotJson, Pointer};
 
 /// Where a value stands in a body.
@@ -58,13 +59,13 @@ impl fmt::Display for Unreadable {
 /// they make of Content-Type.
 pub struct Content<'b> {
     bytes: &'b [u8],
-    fields: &'b HeaderMap,
+    fields: &'b Fields,
     json: OnceLock<Result<Json<'b>, NotJson>>,
 }
 
 impl<'b> Content<'b> {
     /// The body of a message with these fields.
-    pub fn of(fields: &'b HeaderMap, bytes: &'b [u8]) -> Self {
+    pub fn of(fields: &'b Fields, bytes: &'b [u8]) -> Self {
         Content { bytes, fields, json: OnceLock::new() }
     }
 
@@ -151,7 +152,7 @@ mod tests {
 
     #[test]
     fn values_are_found_in_json_and_in_forms() {
-        let none = HeaderMap::new();
+        let none = Fields::new();
         let json = Content::of(&none, br#"{"order":{"id":5,"tags":[],"gone":null}}"#);
         assert_eq!(json.value(&json_place("/order/id")), Ok(Some("5".into())));
         assert_eq!(json.value(&json_place("/order/gone")), Ok(None));
@@ -167,10 +168,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_told() {
-        let coded: HeaderMap =
+        let coded: Fields =
             [(header::CONTENT_ENCODING, "gzip".parse().expect("a value"))].into_iter().collect();
         assert_eq!(Content::of(&coded, b"{}").value(&json_place("/a")), Err(Unreadable::Coded));
-        let json: HeaderMap =
+        let json: Fields =
             [(header::CONTENT_TYPE, "application/json".parse().expect("a value"))].into_iter().collect();
         let form = Place::Form("a".into());
         assert_eq!(Content::of(&json, b"{\"a\":1}").value(&form), Err(Unreadable::NotAForm));

@@ -254,7 +254,7 @@ mod tests {
     fn a_spelled_name_is_another_for_another_spelling_and_the_same_wherever_it_stands() {
         let spelled = |template: &NameTemplate, target: &str, body: &[u8]| {
             let target = PathAndQuery::try_from(target).expect("a target");
-            let fields = http::HeaderMap::new();
+            let fields = crate::http1::fields::Fields::new();
             let content = Content::of(&fields, body);
             template.spelled(&TargetPath::of(&target), &target, Some(&content)).expect("a name")
         };
@@ -276,7 +276,7 @@ mod tests {
         let template =
             NameTemplate::Parts(vec![NamePart::Literal("order:".into()), NamePart::Body(id.clone())]);
         let named = |body: &[u8]| {
-            let fields = http::HeaderMap::new();
+            let fields = crate::http1::fields::Fields::new();
             let (path, content) = (TargetPath::parse("/updateOrder"), Content::of(&fields, body));
             template.name(&path, None, Some(&content), Fold::default()).map(|id| id.to_string())
         };

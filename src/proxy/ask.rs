@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 
 use super::body::AnswerBody;
 use super::client::Client;
@@ -16,6 +16,7 @@ use super::target::Target;
 use crate::decide::policy::{Mode, OnUnreadable, Principal, Reveal, RoutePolicy};
 use crate::decide::say;
 use crate::decide::verdict::{Refusal, RefusalKind};
+use crate::http1::fields::{FieldValue, Fields};
 use crate::http1::message::Answer;
 use crate::identify::resource_id::ResourceId;
 use crate::ledger::names::UnderWay;
@@ -97,12 +98,7 @@ impl Ask {
     }
 
     /// The answer that a refusal makes; a conflict is counted, kept and logged.
-    pub fn refuse(
-        &self,
-        fields: &HeaderMap,
-        resource: Option<&Named>,
-        refusal: &Refusal,
-    ) -> Answer<AnswerBody> {
+    pub fn refuse(&self, fields: &Fields, resource: Option<&Named>, refusal: &Refusal) -> Answer<AnswerBody> {
         self.note_conflict(fields, resource, refusal);
         self.route.metrics.refusals.refused(refusal.kind);
         let current = resource
@@ -118,7 +114,7 @@ impl Ask {
 
     /// Whether a request goes on where this refusal would stop it: where the route only observes, which counts
     /// it, or lets bodies by that its rules cannot read.
-    pub fn lets_by(&self, fields: &HeaderMap, resource: Option<&Named>, refusal: &Refusal) -> bool {
+    pub fn lets_by(&self, fields: &Fields, resource: Option<&Named>, refusal: &Refusal) -> bool {
         if self.observes() && refusal.kind.is_conflict() {
             self.note_conflict(fields, resource, refusal);
             return true;
@@ -128,7 +124,7 @@ impl Ask {
 
     /// Counts and keeps a conflict, refused or only observed, and logs it if a line is due: one for each
     /// would cost half as much again as all the rest of a refusal.
-    pub fn note_conflict(&self, fields: &HeaderMap, resource: Option<&Named>, refusal: &Refusal) {
+    pub fn note_conflict(&self, fields: &Fields, resource: Option<&Named>, refusal: &Refusal) {
         if !refusal.kind.is_conflict() {
             return;
         }
@@ -156,7 +152,7 @@ impl Ask {
     /// What `/conflicts` tells of this request, decided now.
     pub fn conflict(
         &self,
-        fields: &HeaderMap,
+        fields: &Fields,
         resource: Option<&Named>,
         kind: &'static str,
         status: StatusCode,
@@ -177,11 +173,11 @@ impl Ask {
 
     /// What the request states of who its client is, where the route says how clients are told apart. Never
     /// empty: an empty field tells nobody apart.
-    pub fn principal<'f>(&self, fields: &'f HeaderMap) -> Option<&'f [u8]> {
+    pub fn principal<'f>(&self, fields: &'f Fields) -> Option<&'f [u8]> {
         principal_in(self.policy().principal.as_ref()?, fields)
     }
 
-    fn client_id(&self, fields: &HeaderMap) -> ClientId {
+    fn client_id(&self, fields: &Fields) -> ClientId {
         let address = || self.client.address.as_ref().map(HeaderValue::as_bytes);
         let identity = self.principal(fields).or_else(address).unwrap_or_default();
         ClientId(self.gateway.ledger.client_id(identity))
@@ -189,9 +185,9 @@ impl Ask {
 }
 
 /// What a request states of who its client is. Never empty.
-pub fn principal_in<'f>(principal: &Principal, fields: &'f HeaderMap) -> Option<&'f [u8]> {
+pub fn principal_in<'f>(principal: &Principal, fields: &'f Fields) -> Option<&'f [u8]> {
     let stated = match principal {
-        Principal::Header(name) => fields.get(name).map(HeaderValue::as_bytes),
+        Principal::Header(name) => fields.get(name).map(FieldValue::as_bytes),
         Principal::Cookie(name) => cookie(fields, name),
     };
     stated.filter(|stated| !stated.is_empty())
@@ -207,10 +203,9 @@ fn method_told(method: &Method) -> Cow<'static, str> {
     }
 }
 
-fn cookie<'f>(fields: &'f HeaderMap, name: &str) -> Option<&'f [u8]> {
+fn cookie<'f>(fields: &'f Fields, name: &str) -> Option<&'f [u8]> {
     fields
         .get_all(header::COOKIE)
-        .into_iter()
         .flat_map(|line| line.as_bytes().split(|b| *b == b';'))
         .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
         .next()

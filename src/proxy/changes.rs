@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::http1::fields::Fields;
 use crate::http1::message::RequestParts as Parts;
-use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
+use http::{HeaderName, StatusCode, Uri, header};
 
 use super::ask::Ask;
 use super::gateway::{Live, LiveRoute};
@@ -78,7 +79,7 @@ pub fn others(
 
 /// RFC 9111 section 4.4: what an answer to a write names has changed with it. What the write itself
 /// occupies is left to its settlement: a change by somebody else would cost its author the new tag.
-pub fn touch_named_by(ask: &Ask, answer: &HeaderMap, status: StatusCode, permit: &WritePermit) {
+pub fn touch_named_by(ask: &Ask, answer: &Fields, status: StatusCode, permit: &WritePermit) {
     let created = (status == StatusCode::CREATED).then(|| answer.get(header::LOCATION)).flatten();
     let content = status.is_success().then(|| answer.get(header::CONTENT_LOCATION)).flatten();
     // R14: the names of another upstream do not wait for this write when they change.

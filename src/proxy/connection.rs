@@ -23,6 +23,7 @@ use super::refuse::last_word;
 use crate::config::checked::Limits;
 use crate::decide::say;
 use crate::http1::encode::{Encoder, Outbox};
+use crate::http1::fields::Fields;
 use crate::http1::framing::asks_to_close;
 use crate::http1::head::{BadHead, HeadLimits, RequestHead, take_request};
 use crate::http1::head_out::{AnswerToWrite, OwnLength, write_answer};
@@ -226,7 +227,6 @@ impl Connection {
                 status: head.status,
                 reason: head.reason.as_ref(),
                 fields: &head.headers,
-                spelling: head.spelling.as_deref(),
                 length,
                 persists,
                 date,
@@ -388,7 +388,7 @@ enum Filled {
 
 /// An answer to what is no request. It has no text: what to say would be a guess.
 fn write_bad_request(status: StatusCode, out: &mut Vec<u8>) {
-    let fields = http::HeaderMap::new();
+    let fields = Fields::new();
     date(|date| {
         let answer = AnswerToWrite {
             method: &Method::GET,
@@ -396,7 +396,6 @@ fn write_bad_request(status: StatusCode, out: &mut Vec<u8>) {
             status,
             reason: None,
             fields: &fields,
-            spelling: None,
             length: OwnLength::None,
             persists: false,
             date,

@@ -7,13 +7,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::http1::fields::Fields;
 use crate::http1::message::{Answer, RequestParts as Parts};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS,
     ACCESS_CONTROL_REQUEST_METHOD,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use parking_lot::Mutex;
 
 use super::ask::Ask;
@@ -45,15 +46,15 @@ struct Terms {
 
 impl Terms {
     /// What the fields of an answer of the API say.
-    fn in_answer(fields: &HeaderMap) -> Option<Self> {
+    fn in_answer(fields: &Fields) -> Option<Self> {
         Some(Terms {
-            allow_origin: fields.get(ACCESS_CONTROL_ALLOW_ORIGIN)?.clone(),
-            allow_credentials: fields.get(ACCESS_CONTROL_ALLOW_CREDENTIALS).cloned(),
+            allow_origin: fields.get_owned(ACCESS_CONTROL_ALLOW_ORIGIN)?,
+            allow_credentials: fields.get_owned(ACCESS_CONTROL_ALLOW_CREDENTIALS),
         })
     }
 
     /// Says the same in an answer of ours.
-    fn put(self, fields: &mut HeaderMap) {
+    fn put(self, fields: &mut Fields) {
         if self.allow_origin != "*" {
             fields.append(header::VARY, HeaderValue::from_static("Origin"));
         }
@@ -75,12 +76,12 @@ pub struct Page {
 impl Page {
     /// The page of a request, where the route says that pages are to be told more than the API tells them.
     /// Nothing is changed where the route only observes.
-    pub fn of(ask: &Ask, fields: &HeaderMap) -> Option<Self> {
+    pub fn of(ask: &Ask, fields: &Fields) -> Option<Self> {
         let policy = ask.policy();
         if policy.cors != Cors::Extended || policy.mode != Mode::Enforce {
             return None;
         }
-        let origin = fields.get(header::ORIGIN)?.clone();
+        let origin = fields.get_owned(header::ORIGIN)?;
         let asks_before = ask.method == Method::OPTIONS && fields.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         Some(Page { gateway: ask.gateway.clone(), known_as: (policy.name.clone(), origin), asks_before })
     }
@@ -126,16 +127,12 @@ impl Page {
 
 /// Passes a request on that neither reads nor changes a resource. A preflight that asks for fields of ours is
 /// answered with them: in the API's own answer if it lets the page in there, else in its place.
-pub async fn pass(
-    ask: Box<Ask>,
-    mut parts: Box<Parts>,
-    body: ClientBody,
-) -> (Answer<AnswerBody>, &'static str) {
+pub async fn pass(ask: Box<Ask>, parts: Box<Parts>, body: ClientBody) -> (Answer<AnswerBody>, &'static str) {
     let asked = asked_of_ours(&parts.headers, &ACCESS_CONTROL_REQUEST_HEADERS);
     let page = Page::of(&ask, &parts.headers).filter(|page| page.asks_before && !asked.is_empty());
     let Some(page) = page else { return pass::pass(ask, parts, body, None).await };
     let outgoing = OutgoingBody::from_client(body, &ask.bounds);
-    let request = onward(&ask, &mut parts, &CONDITIONAL_FIELDS, None, outgoing);
+    let request = onward(&ask, &parts, &CONDITIONAL_FIELDS, None, outgoing);
     let answered = exchange(&ask.route.pool, request, &ask.bounds, Over::Quiet).await;
     let Ok(answer) = answered else { return pass::answer(&ask, &parts, None, answered) };
     let status = answer.status();
@@ -179,29 +176,29 @@ async fn terms_of(ask: &Ask, parts: &Parts, page: Page) -> Option<Terms> {
 }
 
 /// The API's answer to a preflight, with the fields of ours that it asks for.
-fn extend(answer: &mut HeaderMap, request: &HeaderMap, asked: &[&str]) {
+fn extend(answer: &mut Fields, request: &Fields, asked: &[&str]) {
     if let Some(all) = with_names(answer, &ACCESS_CONTROL_ALLOW_HEADERS, asked) {
         answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, all);
     }
     // A method that the API lists is its own decision; where it lists none, it has left out ours.
     if !answer.contains_key(ACCESS_CONTROL_ALLOW_METHODS)
-        && let Some(method) = request.get(ACCESS_CONTROL_REQUEST_METHOD)
+        && let Some(method) = request.get_owned(ACCESS_CONTROL_REQUEST_METHOD)
     {
-        answer.insert(ACCESS_CONTROL_ALLOW_METHODS, method.clone());
+        answer.insert(ACCESS_CONTROL_ALLOW_METHODS, method);
     }
 }
 
 /// The answer to a preflight where the API gives none. It says which fields a page may send; whether the page is
 /// let in is for the API to say, so without its terms no browser takes this for a yes.
-fn in_its_place(terms: Option<Terms>, request: &HeaderMap) -> Answer<AnswerBody> {
+fn in_its_place(terms: Option<Terms>, request: &Fields) -> Answer<AnswerBody> {
     let mut answer = Answer::new(AnswerBody::fixed(""));
     *answer.status_mut() = StatusCode::NO_CONTENT;
     let fields = answer.headers_mut();
     if let Some(terms) = terms {
         terms.put(fields);
     }
-    if let Some(method) = request.get(ACCESS_CONTROL_REQUEST_METHOD) {
-        fields.insert(ACCESS_CONTROL_ALLOW_METHODS, method.clone());
+    if let Some(method) = request.get_owned(ACCESS_CONTROL_REQUEST_METHOD) {
+        fields.insert(ACCESS_CONTROL_ALLOW_METHODS, method);
     }
     if let Some(all) = with_names(request, &ACCESS_CONTROL_REQUEST_HEADERS, &[]) {
         fields.insert(ACCESS_CONTROL_ALLOW_HEADERS, all);

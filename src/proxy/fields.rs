@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use smallvec::SmallVec;
 
 use crate::config::checked::{Server, XForwarded};
+use crate::http1::fields::{FieldValue, Fields};
 use crate::request::method::{is_override_field, is_spelled_as_one_of};
 use crate::request::preconditions::CONDITIONAL_FIELDS;
 
@@ -60,22 +61,28 @@ static X_FORWARDED: [HeaderName; 3] = [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORW
 
 /// What an upgrade asks for, if the request is one and its route lets it pass. `beside_managed`: to an
 /// origin with managed resources only to WebSocket, for within HTTP/2 or TLS there could be writes to them.
-pub fn upgrade_of(fields: &HeaderMap, beside_managed: bool) -> Option<HeaderValue> {
+pub fn upgrade_of(fields: &Fields, beside_managed: bool) -> Option<HeaderValue> {
     let asks = nominated(fields).any(|name| name.eq_ignore_ascii_case("upgrade"));
     let passes =
-        |protocol: &&HeaderValue| !beside_managed || protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
-    fields.get(header::UPGRADE).filter(|_| asks).filter(passes).cloned()
+        |protocol: &FieldValue<'_>| !beside_managed || protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
+    fields.get(header::UPGRADE).filter(|_| asks).filter(passes)?;
+    fields.get_owned(header::UPGRADE)
 }
 
 /// The trailer fields that may go on to the origin.
 pub fn trailers_to_origin(trailers: &HeaderMap) -> HeaderMap {
-    copy(trailers, |name| {
+    let stays = |name: &HeaderName| {
         HOP_BY_HOP.contains(name)
             || NEVER_TRAILING.contains(name)
             || CONDITIONAL_FIELDS.contains(name)
             || is_override_field(name)
             || names_another_target(name)
-    })
+    };
+    let mut sent = HeaderMap::new();
+    for (name, value) in trailers.iter().filter(|(name, _)| !stays(name)) {
+        sent.append(name.clone(), value.clone());
+    }
+    sent
 }
 
 fn names_another_target(name: &HeaderName) -> bool {
@@ -107,7 +114,7 @@ pub struct RequestEdit<'e> {
 }
 
 /// The fields that the origin gets, in the order in which the client sent them.
-pub fn to_origin(fields: &HeaderMap, edit: &RequestEdit<'_>) -> HeaderMap {
+pub fn to_origin(fields: &Fields, edit: &RequestEdit<'_>) -> Fields {
     let nominated = Nominated::by(fields);
     let replaces_forwarded = edit.server.x_forwarded == XForwarded::Replace;
     let stays = |name: &HeaderName| {
@@ -117,7 +124,8 @@ pub fn to_origin(fields: &HeaderMap, edit: &RequestEdit<'_>) -> HeaderMap {
             || (replaces_forwarded && X_FORWARDED.contains(name))
     };
     let mut goes = Going::default();
-    let mut sent = copy(fields, |name| {
+    let mut sent = fields.clone_with_room(ADDED_AT_MOST);
+    sent.remove_where(|name| {
         let stays = stays(name);
         if !stays {
             goes.note(name);
@@ -136,8 +144,7 @@ pub fn to_origin(fields: &HeaderMap, edit: &RequestEdit<'_>) -> HeaderMap {
     sent
 }
 
-/// What of the fields that we may add goes on already. Told in one walk over all fields: each question to the map
-/// would hash its name.
+/// What of the fields that we may add goes on already. Told in one walk over all fields.
 #[derive(Default)]
 struct Going {
     host: bool,
@@ -155,14 +162,14 @@ impl Going {
 }
 
 /// What we say of our own connection to the origin.
-fn put_connection(sent: &mut HeaderMap, fields: &HeaderMap, edit: &RequestEdit<'_>) {
+fn put_connection(sent: &mut Fields, fields: &Fields, edit: &RequestEdit<'_>) {
     let mut options: SmallVec<[&str; 3]> = SmallVec::new();
-    let wants_trailers = |value: &HeaderValue| {
+    let wants_trailers = |value: FieldValue<'_>| {
         value
             .to_str()
             .is_ok_and(|te| te.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
     };
-    if fields.get_all(header::TE).iter().any(wants_trailers) {
+    if fields.get_all(header::TE).any(wants_trailers) {
         sent.insert(header::TE, HeaderValue::from_static("trailers"));
         options.push("te");
     }
@@ -182,73 +189,60 @@ fn put_connection(sent: &mut HeaderMap, fields: &HeaderMap, edit: &RequestEdit<'
 
 /// The fields that the client gets, in the order in which the origin sent them.
 pub fn to_client(
-    fields: HeaderMap,
+    mut fields: Fields,
     version: Version,
     without: &[HeaderName],
     upgraded: bool,
     server: &Server,
-) -> HeaderMap {
-    let protocol = if upgraded { fields.get(header::UPGRADE).cloned() } else { None };
-    let lessened = {
-        let nominated = Nominated::by(&fields);
-        let stays = |name: &HeaderName| nominated.is_for_one_connection(name) || without.contains(name);
-        fields.keys().any(stays).then(|| copy(&fields, stays))
-    };
-    let mut sent = lessened.unwrap_or(fields);
+) -> Fields {
+    let protocol = if upgraded { fields.get_owned(header::UPGRADE) } else { None };
+    let nominated = Nominated::by(&fields);
+    fields.remove_where(|name| nominated.is_for_one_connection(name) || without.contains(name));
     if let Some(protocol) = protocol {
-        sent.insert(header::UPGRADE, protocol);
-        sent.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        fields.insert(header::UPGRADE, protocol);
+        fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
-    append_via(&mut sent, version, server);
-    sent
-}
-
-/// With room for what is added: a clone has none, and would be moved to where there is.
-fn copy(fields: &HeaderMap, mut stays: impl FnMut(&HeaderName) -> bool) -> HeaderMap {
-    let mut copied = HeaderMap::with_capacity(fields.len() + ADDED_AT_MOST);
-    for (name, value) in fields.iter().filter(|(name, _)| !stays(name)) {
-        copied.append(name.clone(), value.clone());
-    }
-    copied
+    append_via(&mut fields, version, server);
+    fields
 }
 
 /// Via, three X-Forwarded fields, or an entity-tag: with room for them nothing is moved again.
 const ADDED_AT_MOST: usize = 4;
 
-/// The names in a message's `Connection`: few have one that is not `close` or `keep-alive`.
-struct Nominated<'f>(SmallVec<[&'f str; 4]>);
+/// The names in a message's `Connection`: few have one that is not `keep-alive`, which is no other name's.
+struct Nominated(SmallVec<[HeaderName; 2]>);
 
-impl<'f> Nominated<'f> {
-    fn by(fields: &'f HeaderMap) -> Self {
-        Nominated(nominated(fields).collect())
+impl Nominated {
+    fn by(fields: &Fields) -> Self {
+        let others = nominated(fields).filter(|name| !name.eq_ignore_ascii_case("keep-alive"));
+        // What is no name names no field.
+        Nominated(others.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect())
     }
 
     fn is_for_one_connection(&self, name: &HeaderName) -> bool {
         // Host and Content-Length are never a connection's own, whatever the peer says: they decide where
         // a message goes and where it ends.
         HOP_BY_HOP.contains(name)
-            || (self.0.iter().any(|other| other.eq_ignore_ascii_case(name.as_str()))
-                && ![header::HOST, header::CONTENT_LENGTH].contains(name))
+            || (self.0.contains(name) && ![header::HOST, header::CONTENT_LENGTH].contains(name))
     }
 }
 
 /// The names in `Connection`.
-fn nominated(fields: &HeaderMap) -> impl Iterator<Item = &str> {
+fn nominated(fields: &Fields) -> impl Iterator<Item = &str> {
     fields
         .get_all(header::CONNECTION)
-        .into_iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|names| names.split(','))
         .map(str::trim)
 }
 
 /// RFC 9110 section 7.6.3: the protocol that the message came in, and who passed it on.
-fn append_via(sent: &mut HeaderMap, version: Version, server: &Server) {
+fn append_via(sent: &mut Fields, version: Version, server: &Server) {
     let Some(via) = &server.via else { return };
     sent.append(header::VIA, if version == Version::HTTP_10 { &via.http_10 } else { &via.http_11 }.clone());
 }
 
-fn append_forwarded(sent: &mut HeaderMap, edit: &RequestEdit<'_>, [chain, host, proto]: [bool; 3]) {
+fn append_forwarded(sent: &mut Fields, edit: &RequestEdit<'_>, [chain, host, proto]: [bool; 3]) {
     if edit.server.x_forwarded == XForwarded::Off {
         return;
     }
@@ -268,9 +262,9 @@ fn append_forwarded(sent: &mut HeaderMap, edit: &RequestEdit<'_>, [chain, host, 
 }
 
 /// Puts the client behind those that the request came from before.
-fn sent_on_behalf(sent: &mut HeaderMap, peer: &HeaderValue) {
+fn sent_on_behalf(sent: &mut Fields, peer: &HeaderValue) {
     let mut chain: Vec<&[u8]> =
-        sent.get_all(X_FORWARDED_FOR).iter().filter_map(|v| v.to_str().ok()).map(str::as_bytes).collect();
+        sent.get_all(X_FORWARDED_FOR).filter_map(|v| v.to_str().ok()).map(str::as_bytes).collect();
     chain.push(peer.as_bytes());
     if let Ok(chain) = HeaderValue::try_from(chain.join(&b", "[..])) {
         sent.insert(X_FORWARDED_FOR, chain);

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderName, StatusCode, header};
 use smallvec::SmallVec;
 
 use super::ask::{Ask, Named};
@@ -17,6 +17,7 @@ use super::pass::to_answer;
 use super::representation::validators;
 use crate::decide::claim::Claim;
 use crate::decide::read::ReadVerdict;
+use crate::http1::fields::Fields;
 use crate::http1::message::Answer;
 use crate::request::entity_tag::TagCondition;
 use crate::request::preconditions::{Preconditions, is_ours_alone};
@@ -29,7 +30,7 @@ use crate::request::version_tag::{Version, VersionTag};
 /// beside it goes on as it is. A `Range` that depends on our tag stays behind with it: the part could be one
 /// of newer content than the client has, and whoever asks for a part may get the whole
 /// (RFC 9110 section 14.2).
-pub fn stays_behind(fields: &HeaderMap) -> SmallVec<[HeaderName; 6]> {
+pub fn stays_behind(fields: &Fields) -> SmallVec<[HeaderName; 6]> {
     let mut without: SmallVec<[HeaderName; 6]> = [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_RANGE]
         .into_iter()
         .filter(|name| is_ours_alone(fields, name))
@@ -66,7 +67,7 @@ pub fn shows(status: StatusCode) -> StatusCode {
 pub fn answer_read(
     ask: &Ask,
     named: &Named,
-    fields: &HeaderMap,
+    fields: &Fields,
     verdict: ReadVerdict,
     answer: Answer<OriginBody>,
 ) -> (Answer<AnswerBody>, &'static str, Option<VersionTag>) {
@@ -85,7 +86,7 @@ pub fn answer_read(
 }
 
 /// Lets a claim name the current version by the origin's own tag of it.
-pub fn count_origins_tag(ask: &Ask, named: &Named, fields: &HeaderMap, claim: &mut Claim) {
+pub fn count_origins_tag(ask: &Ask, named: &Named, fields: &Fields, claim: &mut Claim) {
     let Some(versions) = &mut claim.condition.any_of else { return };
     let stated = Preconditions::read(fields).unwrap_or_default();
     if let Some(current) = names_current(ask, named, &stated) {
@@ -103,7 +104,7 @@ fn names_current(ask: &Ask, named: &Named, stated: &Preconditions) -> Option<Ver
 }
 
 /// Notes the tag that the origin's answer to a write gave to the version that the write left behind.
-pub fn note_written(ask: &Ask, named: &Named, version: Version, answer: &HeaderMap) {
+pub fn note_written(ask: &Ask, named: &Named, version: Version, answer: &Fields) {
     if let Some((_, Some(tag))) = validators(&ask.gateway.ledger, answer) {
         ask.gateway.origin_tags.note_written(named.key, version, tag);
         ask.gateway.reads.note(named.key, version, Instant::now());

@@ -22,7 +22,7 @@ use crate::request::preconditions::CONDITIONAL_FIELDS;
 /// Passes a request on, and its upgrade too where the route is not managed. A write comes `unjudged`.
 pub async fn pass(
     ask: Box<Ask>,
-    mut parts: Box<Parts>,
+    parts: Box<Parts>,
     mut body: ClientBody,
     unjudged: Option<Unjudged>,
 ) -> (Answer<AnswerBody>, &'static str) {
@@ -35,11 +35,11 @@ pub async fn pass(
     let sent_at = std::time::Instant::now();
     let answered = if bodiless && matches!(ask.method, Method::GET | Method::HEAD) && upgrade.is_none() {
         let without = stays_behind(&ask, &parts);
-        send_read(&ask, &mut parts, &without).await
+        send_read(&ask, &parts, &without).await
     } else {
         let without = stays_behind(&ask, &parts);
         let outgoing = OutgoingBody::from_client(body, &ask.bounds);
-        let request = onward(&ask, &mut parts, &without, upgrade.clone(), outgoing);
+        let request = onward(&ask, &parts, &without, upgrade.clone(), outgoing);
         exchange(&ask.route.pool, request, &ask.bounds, Over::Quiet).await
     };
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
@@ -75,11 +75,11 @@ pub fn origins_own(ask: &Ask) -> &'static [HeaderName] {
 /// Passes a request on whose body was read already, in part at least.
 pub async fn pass_read(
     ask: Box<Ask>,
-    mut parts: Box<Parts>,
+    parts: Box<Parts>,
     body: OutgoingBody,
 ) -> (Answer<AnswerBody>, &'static str) {
     let without = stays_behind(&ask, &parts);
-    let request = onward(&ask, &mut parts, &without, None, body);
+    let request = onward(&ask, &parts, &without, None, body);
     let answered = exchange(&ask.route.pool, request, &ask.bounds, Over::Quiet).await;
     answer(&ask, &parts, None, answered)
 }
@@ -110,11 +110,10 @@ pub(super) fn answer(
     }
 }
 
-/// The request as the origin gets it: the client's method, target and fields, less what stays behind. Only the
-/// first one has the names of its fields as the client spelled them: that is not worth a copy for the rare other one.
+/// The request as the origin gets it: the client's method, target and fields, less what stays behind.
 pub fn onward(
     ask: &Ask,
-    parts: &mut Parts,
+    parts: &Parts,
     without: &[HeaderName],
     upgrade: Option<HeaderValue>,
     mut body: OutgoingBody,
@@ -141,7 +140,7 @@ pub fn onward(
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     let (method, target) = (parts.method.clone(), ask.target.spelled.clone());
-    (Box::new(OriginRequest { method, target, headers, spelling: parts.spelling.take() }), body)
+    (Box::new(OriginRequest { method, target, headers }), body)
 }
 
 fn is_in_chunks(body: &OutgoingBody) -> bool {
@@ -161,7 +160,7 @@ fn body_may_stay_unread(method: &Method) -> bool {
 /// If the origin does not answer.
 pub async fn send_read(
     ask: &Ask,
-    parts: &mut Parts,
+    parts: &Parts,
     without: &[HeaderName],
 ) -> Result<Answer<OriginBody>, NoAnswer> {
     let request = onward(ask, parts, without, None, OutgoingBody::empty());

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::http1::fields::Fields;
 use crate::http1::message::{Answer, OriginRequest, RequestParts as Parts};
 use bytes::Bytes;
 use http::uri::{InvalidUri, PathAndQuery};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::ask::Ask;
 use super::body::{AnswerContent, OriginBody};
@@ -82,7 +83,7 @@ pub(super) fn exists(status: StatusCode) -> Option<bool> {
 ///
 /// # Errors
 /// If the origin does not answer.
-pub async fn fields(ask: &Ask, parts: &Parts) -> Result<HeaderMap, NoAnswer> {
+pub async fn fields(ask: &Ask, parts: &Parts) -> Result<Fields, NoAnswer> {
     let (head, body) = send(ask, parts, Method::GET).await?.into_parts();
     body.discard();
     Ok(head.headers)
@@ -93,7 +94,7 @@ pub struct Current {
     /// The answer's status.
     pub status: StatusCode,
     /// Its fields.
-    pub fields: HeaderMap,
+    pub fields: Fields,
     /// Its content, if that is no longer than the route's `body_limit`.
     pub content: Option<Bytes>,
 }
@@ -184,7 +185,7 @@ fn no_answer(end: WriteEnd, cause: impl ToString) -> NoAnswer {
 pub struct Question {
     method: Method,
     target: PathAndQuery,
-    fields: HeaderMap,
+    fields: Fields,
     pool: Arc<Pool>,
 }
 
@@ -239,6 +240,6 @@ impl Question {
 
     fn request(&self) -> (Box<OriginRequest>, OutgoingBody) {
         let (method, target, headers) = (self.method.clone(), self.target.clone(), self.fields.clone());
-        (Box::new(OriginRequest { method, target, headers, spelling: None }), OutgoingBody::empty())
+        (Box::new(OriginRequest { method, target, headers }), OutgoingBody::empty())
     }
 }

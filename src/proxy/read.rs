@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
+use crate::http1::fields::FieldValue;
 use crate::http1::message::{Answer, RequestParts as Parts};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
@@ -43,7 +44,7 @@ pub(super) const OF_THE_CONTENT: [HeaderName; 8] = [
 pub async fn read(
     ask: Box<Ask>,
     named: Named,
-    mut parts: Box<Parts>,
+    parts: Box<Parts>,
     body: RequestBody,
     started: Instant,
 ) -> (Answer<AnswerBody>, &'static str) {
@@ -66,7 +67,7 @@ pub async fn read(
     };
     let sent_at = Instant::now();
     ask.gateway.metrics.decision_duration.observe((sent_at - started).as_secs_f64());
-    let answered = ask_origin(&ask, &named, &mut parts, body, &stated, stamp, plan).await;
+    let answered = ask_origin(&ask, &named, &parts, body, &stated, stamp, plan).await;
     let answered_at = answered.as_ref().map_or_else(|_| Instant::now(), |(_, seen)| seen.at);
     ask.route.metrics.upstream_duration.observe((answered_at - sent_at).as_secs_f64());
     match answered {
@@ -109,7 +110,7 @@ struct Seen {
 async fn ask_origin(
     ask: &Ask,
     named: &Named,
-    parts: &mut Parts,
+    parts: &Parts,
     body: RequestBody,
     stated: &Preconditions,
     stamp: ReadStamp,
@@ -186,7 +187,7 @@ fn stamped(
     answer: Answer<OriginBody>,
     seen: Seen,
 ) -> (Answer<AnswerBody>, &'static str) {
-    let is_multipart = |kind: &HeaderValue| {
+    let is_multipart = |kind: FieldValue<'_>| {
         const PARTS: &[u8] = b"multipart/byteranges";
         kind.as_bytes().get(..PARTS.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(PARTS))
     };

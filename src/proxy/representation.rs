@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::time::SystemTime;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, header};
 
+use crate::http1::fields::{FieldValue, Fields};
 use crate::ledger::memory::MemoryLedger;
 use crate::request::version_tag::Variant;
 
@@ -13,7 +14,7 @@ use crate::request::version_tag::Variant;
 /// Beside media type, coding, language and target, the client's credentials are part of it: behind one
 /// URI two users may see two documents, and a browser that changes users must not be told that the
 /// former user's copy is still good.
-pub fn variant(ledger: &MemoryLedger, target: &str, request: &HeaderMap, answer: &HeaderMap) -> Variant {
+pub fn variant(ledger: &MemoryLedger, target: &str, request: &Fields, answer: &Fields) -> Variant {
     // Few messages have any of these four, and to look each of them up takes longer than a walk over all names.
     let (mut coding, mut language, mut authorization, mut cookie) = (false, false, false, false);
     for name in answer.keys() {
@@ -42,15 +43,15 @@ pub fn variant(ledger: &MemoryLedger, target: &str, request: &HeaderMap, answer:
 }
 
 /// A field's value, over all its lines; copied only where there is more than one.
-fn joined(fields: &HeaderMap, name: HeaderName) -> Cow<'_, [u8]> {
-    let mut lines = fields.get_all(name).iter().map(HeaderValue::as_bytes);
+fn joined(fields: &Fields, name: HeaderName) -> Cow<'_, [u8]> {
+    let mut lines = fields.get_all(name).map(FieldValue::as_bytes);
     let first = lines.next().unwrap_or_default();
     lines.fold(Cow::Borrowed(first), |all, line| Cow::Owned([&all, &b","[..], line].concat()))
 }
 
 /// The media type in one spelling; UTF-8 is what is meant where nothing is said.
-fn media_type(fields: &HeaderMap) -> Cow<'_, [u8]> {
-    let written = fields.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+fn media_type(fields: &Fields) -> Cow<'_, [u8]> {
+    let written = fields.get(header::CONTENT_TYPE).map(FieldValue::as_bytes).unwrap_or_default();
     let in_one_spelling = |b: &u8| b.is_ascii_graphic() && !b.is_ascii_uppercase() && *b != b';';
     // Looked at to its end, which compilers turn into a few instructions for many bytes.
     if written.iter().fold(true, |so_far, b| so_far & in_one_spelling(b)) {
@@ -64,7 +65,7 @@ fn media_type(fields: &HeaderMap) -> Cow<'_, [u8]> {
 }
 
 /// A hash of the origin's own validators, and one of its entity-tag if it sends one; `None` without any.
-pub fn validators(ledger: &MemoryLedger, answer: &HeaderMap) -> Option<(u64, Option<u64>)> {
+pub fn validators(ledger: &MemoryLedger, answer: &Fields) -> Option<(u64, Option<u64>)> {
     let (mut tag, mut date) = (None, None);
     for (name, value) in answer {
         match *name {
@@ -79,12 +80,12 @@ pub fn validators(ledger: &MemoryLedger, answer: &HeaderMap) -> Option<(u64, Opt
 }
 
 /// The answer's `Last-Modified`.
-pub fn last_modified(answer: &HeaderMap) -> Option<SystemTime> {
+pub fn last_modified(answer: &Fields) -> Option<SystemTime> {
     date(answer, &header::LAST_MODIFIED)
 }
 
 /// The field's date, if it is one.
-pub fn date(fields: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
+pub fn date(fields: &Fields, name: &HeaderName) -> Option<SystemTime> {
     httpdate::parse_http_date(fields.get(name)?.to_str().ok()?).ok()
 }
 
@@ -95,10 +96,10 @@ mod tests {
     use super::*;
     use crate::ledger::memory::LedgerLimits;
 
-    fn fields(lines: &[(HeaderName, &'static str)]) -> HeaderMap {
-        let mut fields = HeaderMap::new();
+    fn fields(lines: &[(HeaderName, &'static str)]) -> Fields {
+        let mut fields = Fields::new();
         for (name, value) in lines {
-            fields.append(name, HeaderValue::from_static(value));
+            fields.append(name.clone(), http::HeaderValue::from_static(value));
         }
         fields
     }

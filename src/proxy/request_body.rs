@@ -1,8 +1,9 @@
 //! Bodies that are read before anything is decided: by a rule that needs what is in them, and forms, which some
 //! frameworks take the method from.
 
+use crate::http1::fields::{FieldValue, Fields};
 use crate::http1::message::RequestParts as Parts;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, Method, header};
 use http_body::Body;
 
 use super::ask::Ask;
@@ -196,7 +197,7 @@ enum PostedForm {
     Watched(FormKind),
 }
 
-fn form_kind(method: &Method, fields: &HeaderMap) -> Option<PostedForm> {
+fn form_kind(method: &Method, fields: &Fields) -> Option<PostedForm> {
     if method != Method::POST {
         None
     } else if may_be(fields, b"application/x-www-form-urlencoded") {
@@ -212,8 +213,8 @@ fn form_kind(method: &Method, fields: &HeaderMap) -> Option<PostedForm> {
 
 /// Whether some framework takes the content for one of this type: it may be one of several, to those that
 /// read up to a comma or a semicolon, or that take an underscore for a hyphen.
-fn may_be(fields: &HeaderMap, form: &[u8]) -> bool {
-    let names_it = |value: &HeaderValue| {
+fn may_be(fields: &Fields, form: &[u8]) -> bool {
+    let names_it = |value: FieldValue<'_>| {
         value
             .as_bytes()
             .split(|b| matches!(b, b',' | b';' | b' ' | b'\t'))

@@ -28,7 +28,7 @@ use crate::request::preconditions::{CONDITIONAL_FIELDS, Preconditions};
 pub async fn read(
     ask: Box<Ask>,
     named: Named,
-    mut parts: Box<Parts>,
+    parts: Box<Parts>,
     body: RequestBody,
     started: Instant,
 ) -> (Answer<AnswerBody>, &'static str) {
@@ -44,7 +44,7 @@ pub async fn read(
     let stamp = observe(&ask, &named);
     ask.gateway.metrics.decision_duration.observe(started.elapsed().as_secs_f64());
     let sent_at = Instant::now();
-    let answered = ask_origin(&ask, &mut parts, body).await;
+    let answered = ask_origin(&ask, &parts, body).await;
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
     match answered {
         Ok(answer) if are_left_alone(&ask) => {
@@ -78,7 +78,7 @@ fn is_at_rest(ask: &Ask, named: &Named, stamp: ReadStamp) -> bool {
     stamp.at_rest && now.at_rest && now.version == stamp.version
 }
 
-async fn ask_origin(ask: &Ask, parts: &mut Parts, body: RequestBody) -> Result<Answer<OriginBody>, NoAnswer> {
+async fn ask_origin(ask: &Ask, parts: &Parts, body: RequestBody) -> Result<Answer<OriginBody>, NoAnswer> {
     let without = stays_behind(ask);
     if body.is_empty() {
         return send_read(ask, parts, &without).await;

@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 use std::time::SystemTime;
 
+use crate::http1::fields::Fields;
 use crate::http1::message::{Answer, AnswerParts, RequestParts as Parts};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 
 use super::ask::{Ask, Named};
 use super::body::{AnswerBody, AnswerContent, BodyError, OriginBody};
@@ -41,7 +42,7 @@ pub async fn look(ask: &Ask, named: &Named, parts: &Parts) -> Result<Look, NoAns
 }
 
 /// Notes the tag of a resource at rest in a version. Another one than before: somebody wrote past us.
-pub fn note(ask: &Ask, named: &Named, parts: &Parts, answer: &HeaderMap, version: Version, tag: &EntityTag) {
+pub fn note(ask: &Ask, named: &Named, parts: &Parts, answer: &Fields, version: Version, tag: &EntityTag) {
     let ledger = &ask.gateway.ledger;
     let variant = variant(ledger, ask.target.spelled.as_str(), &parts.headers, answer);
     let hash = ledger.hash_of(tag.opaque(), b"");
@@ -82,7 +83,7 @@ pub fn stays_behind(ask: &Ask, parts: &Parts) -> Cow<'static, [HeaderName]> {
 }
 
 /// Passes on what another place than `If-Match` states, where the origin compares tags itself.
-pub fn translate(fields: &mut HeaderMap, stated: Option<&EntityTag>) {
+pub fn translate(fields: &mut Fields, stated: Option<&EntityTag>) {
     if let Some(value) = stated.and_then(|tag| HeaderValue::from_bytes(&tag.field_value()).ok()) {
         fields.insert(header::IF_MATCH, value);
     }
@@ -126,12 +127,7 @@ fn is_the_representation(ask: &Ask, answer: &Answer<OriginBody>) -> bool {
 }
 
 /// The tag of an answer's content, as far as it was read.
-pub fn tag_of(
-    ask: &Ask,
-    status: StatusCode,
-    fields: &HeaderMap,
-    content: &AnswerContent,
-) -> Option<EntityTag> {
+pub fn tag_of(ask: &Ask, status: StatusCode, fields: &Fields, content: &AnswerContent) -> Option<EntityTag> {
     let whole = match content {
         AnswerContent::Whole(bytes) => Some(&bytes[..]),
         AnswerContent::Longer(..) => None,

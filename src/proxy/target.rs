@@ -3,10 +3,11 @@
 use std::net::Ipv6Addr;
 
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderValue, Method, Version, header};
+use http::{HeaderValue, Method, Version, header};
 
 use crate::decide::say;
 use crate::decide::verdict::Refusal;
+use crate::http1::fields::{FieldValue, Fields};
 use crate::http1::message::RequestParts;
 use crate::identify::route_table::canonical_host;
 use crate::identify::target_path::TargetPath;
@@ -58,7 +59,7 @@ impl Target {
         if in_target.is_some_and(|authority| !is_host(authority.as_bytes())) {
             return Err(say::ambiguous("a host that is none"));
         }
-        let in_field = host_field(hosts, request.version)?;
+        let in_field = host_field(hosts, request)?;
         if let (Some(target), Some(field)) = (in_target, text_of(in_field.as_ref()))
             && canonical_host(target) != canonical_host(field)
         {
@@ -87,12 +88,12 @@ impl Target {
 #[derive(Clone, Copy)]
 enum Lines<'f> {
     None,
-    One(&'f HeaderValue),
+    One(FieldValue<'f>),
     Several,
 }
 
 impl<'f> Lines<'f> {
-    fn and(self, line: &'f HeaderValue) -> Self {
+    fn and(self, line: FieldValue<'f>) -> Self {
         match self {
             Lines::None => Lines::One(line),
             Lines::One(_) | Lines::Several => Lines::Several,
@@ -111,20 +112,22 @@ impl<'f> Lines<'f> {
 
 /// A transfer coding other than chunked would be taken off on the way without being undone: the origin
 /// would store coded bytes as if they were the content (RFC 9112 section 6.1).
-pub(super) fn is_chunked_at_most(fields: &HeaderMap) -> bool {
-    fields.get_all(header::TRANSFER_ENCODING).iter().fold(Lines::None, Lines::and).are_chunked_at_most()
+pub(super) fn is_chunked_at_most(fields: &Fields) -> bool {
+    fields.get_all(header::TRANSFER_ENCODING).fold(Lines::None, Lines::and).are_chunked_at_most()
 }
 
 fn text_of(value: Option<&HeaderValue>) -> Option<&str> {
     value.and_then(|value| value.to_str().ok())
 }
 
-fn host_field(hosts: Lines<'_>, version: Version) -> Result<Option<HeaderValue>, Refusal> {
+fn host_field(hosts: Lines<'_>, request: &RequestParts) -> Result<Option<HeaderValue>, Refusal> {
     match hosts {
         Lines::Several => Err(say::ambiguous("more than one field Host beside it")),
-        Lines::One(host) if host.is_empty() || is_host(host.as_bytes()) => Ok(Some(host.clone())),
+        Lines::One(host) if host.is_empty() || is_host(host.as_bytes()) => {
+            Ok(request.headers.get_owned(header::HOST))
+        }
         Lines::One(_) => Err(say::ambiguous("a field Host beside it that is not a host")),
-        Lines::None if version == Version::HTTP_11 => {
+        Lines::None if request.version == Version::HTTP_11 => {
             Err(say::ambiguous("no field Host beside it, which HTTP/1.1 requires"))
         }
         Lines::None => Ok(None),

@@ -8,9 +8,10 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use crate::http1::fields::{FieldValue, Fields};
 use crate::http1::message::{Answer, RequestParts as Parts};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use parking_lot::Mutex;
 
 use super::ask::{Ask, Named};
@@ -50,7 +51,7 @@ const LAST_WRITES: usize = 1 << 14;
 /// An answer as its client got it.
 struct FirstAnswer {
     status: StatusCode,
-    fields: HeaderMap,
+    fields: Fields,
     content: Bytes,
 }
 
@@ -135,7 +136,7 @@ impl SentTwice {
 }
 
 /// Whether a rule about requests that are sent twice has to read this one's content.
-pub fn needs_content(ask: &Ask, fields: &HeaderMap) -> bool {
+pub fn needs_content(ask: &Ask, fields: &Fields) -> bool {
     let has_key = || {
         let of_method = |policy: &IdempotencyPolicy| policy.methods.contains(&ask.method);
         ask.policy().idempotency.as_ref().is_some_and(of_method) && fields.contains_key(IDEMPOTENCY_KEY)
@@ -212,7 +213,7 @@ fn told(ask: &Ask, before: SentBefore) {
 }
 
 /// Without a principal, by configuration or because the request states none, the key alone tells requests apart.
-fn key_hash(ask: &Ask, fields: &HeaderMap, key: &str) -> KeyHash {
+fn key_hash(ask: &Ask, fields: &Fields, key: &str) -> KeyHash {
     let principal = ask.principal(fields);
     let stated: &[u8] = if principal.is_some() { b"stated" } else { b"nobody" };
     KeyHash(ask.gateway.sent_twice.hash(&[
@@ -227,7 +228,7 @@ fn key_hash(ask: &Ask, fields: &HeaderMap, key: &str) -> KeyHash {
 
 /// What makes two requests the same one. The host is part of it, so that no answer goes to another one's client,
 /// and so is what the content is coded with and every other method that is stated.
-fn fingerprint(ask: &Ask, fields: &HeaderMap, content: &[u8]) -> u128 {
+fn fingerprint(ask: &Ask, fields: &Fields, content: &[u8]) -> u128 {
     let host = ask.target.host().map(str::to_ascii_lowercase).unwrap_or_default();
     let mut parts = vec![
         b"request".as_slice(),
@@ -238,7 +239,7 @@ fn fingerprint(ask: &Ask, fields: &HeaderMap, content: &[u8]) -> u128 {
     ];
     for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
         let before = parts.len();
-        parts.extend(fields.get_all(&name).iter().map(HeaderValue::as_bytes));
+        parts.extend(fields.get_all(&name).map(FieldValue::as_bytes));
         // Where the one ends and the other begins.
         parts.push(if parts.len() == before { b"none" } else { b"end" });
     }
@@ -247,16 +248,16 @@ fn fingerprint(ask: &Ask, fields: &HeaderMap, content: &[u8]) -> u128 {
 }
 
 /// Who sends a conditional write that is to be recognised when it is sent again.
-fn principal_of_write<'f>(ask: &Ask, fields: &'f HeaderMap) -> Option<&'f [u8]> {
+fn principal_of_write<'f>(ask: &Ask, fields: &'f Fields) -> Option<&'f [u8]> {
     let answers = ask.policy().already_applied == AlreadyApplied::Answer;
     if !answers || !fields.contains_key(header::IF_MATCH) { None } else { ask.principal(fields) }
 }
 
-fn digest(ask: &Ask, fields: &HeaderMap, content: &[u8]) -> Option<WriteDigest> {
+fn digest(ask: &Ask, fields: &Fields, content: &[u8]) -> Option<WriteDigest> {
     let principal = principal_of_write(ask, fields)?;
     let request = fingerprint(ask, fields, content).to_be_bytes();
     let mut parts = vec![b"write".as_slice(), principal, &request];
-    parts.extend(fields.get_all(header::IF_MATCH).iter().map(HeaderValue::as_bytes));
+    parts.extend(fields.get_all(header::IF_MATCH).map(FieldValue::as_bytes));
     Some(WriteDigest(ask.gateway.sent_twice.hash(&parts)))
 }
 
@@ -269,7 +270,7 @@ pub fn note_applied(
     answer: &Answer<AnswerBody>,
 ) {
     let Some((digest, left)) = digest.zip(left) else { return };
-    let field = |name| answer.headers().get(name).cloned();
+    let field = |name| answer.headers().get_owned(name);
     let last = LastWrite::new(digest, left, answer.status(), field(header::ETAG), field(header::LOCATION));
     if let Some(slot) = ask.gateway.sent_twice.last_write(named.key) {
         *slot.lock() = last.map(|last| (named.key, last));
@@ -299,7 +300,7 @@ pub fn would_be_answered(
     ask: &Ask,
     named: &Named,
     refusal: &Refusal,
-    fields: &HeaderMap,
+    fields: &Fields,
     content: Option<&Content<'_>>,
 ) -> bool {
     let digest = content.and_then(|content| digest(ask, fields, content.bytes()));
@@ -391,7 +392,7 @@ impl Twice {
                 let content = body.read_ahead(ask.route.route.body_limit).await;
                 turn.end(match content {
                     Some(content) => {
-                        let mut fields = head.headers.clone();
+                        let mut fields = head.headers.to_be_kept();
                         for name in OF_THE_MOMENT {
                             fields.remove(name);
                         }

@@ -1,8 +1,8 @@
 //! What is asked of the origin under a write's permit, before the write is forwarded: whether the resource
 //! exists, whether its values are taken, which state it is in.
 
+use crate::http1::fields::Fields;
 use crate::http1::message::RequestParts as Parts;
-use http::HeaderMap;
 use http::uri::PathAndQuery;
 
 use super::ask::{Ask, Named};
@@ -135,7 +135,7 @@ async fn may_move(ask: &Ask, named: &Named, parts: &Parts, moving: &Move) -> Res
     Err(say::transition_not_allowed(&rule.field, told, &moving.to))
 }
 
-fn content<'c>(fields: &'c HeaderMap, bytes: Option<&'c [u8]>) -> Option<Content<'c>> {
+fn content<'c>(fields: &'c Fields, bytes: Option<&'c [u8]>) -> Option<Content<'c>> {
     bytes.map(|bytes| Content::of(fields, bytes))
 }
 

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::http1::fields::Fields;
 use crate::http1::message::RequestParts as Parts;
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use tokio::time::Instant;
 
 use super::ask::{Ask, Named};
@@ -150,7 +151,7 @@ impl Looking {
         Some(self.prove(head.status, &head.headers, &found))
     }
 
-    fn prove(&self, status: StatusCode, fields: &HeaderMap, found: &Noted) -> TookEffect {
+    fn prove(&self, status: StatusCode, fields: &Fields, found: &Noted) -> TookEffect {
         let sent = self.sent.as_ref().map(|sent| sent.lock());
         let read_back = ReadBack {
             status,

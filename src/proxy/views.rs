@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 
 use super::ask::{Ask, Named};
 use super::body::AnswerBody;
 use super::client::Delivery;
 use crate::decide::policy::{Mode, Principal, Unconditional};
 use crate::decide::views::{ViewIn, ViewPer};
+use crate::http1::fields::{FieldValue, Fields};
 use crate::http1::message::Answer;
 use crate::identify::content::Content;
 use crate::identify::query;
@@ -29,7 +30,7 @@ pub struct View {
 impl View {
     /// That of the client of this request. `None` where the route infers nothing, or nobody can tell whose it is:
     /// such a view is unknown. A client's address tells nobody apart, so it is never asked.
-    pub fn of(ask: &Ask, fields: &HeaderMap, named: &Named, content: Option<&Content<'_>>) -> Option<Self> {
+    pub fn of(ask: &Ask, fields: &Fields, named: &Named, content: Option<&Content<'_>>) -> Option<Self> {
         let policy = ask.policy();
         if policy.unconditional != Unconditional::Infer {
             return None;
@@ -151,31 +152,21 @@ fn per_kind(per: Option<&ViewPer>) -> &[u8] {
 
 /// Takes our own cookies out of a request, so that neither the origin nor a tag ever sees them. Every other one
 /// stays as it is, byte for byte.
-pub fn take_own_cookies(fields: &mut HeaderMap) -> Vec<Vec<u8>> {
+pub fn take_own_cookies(fields: &mut Fields) -> Vec<Vec<u8>> {
     let mut own = Vec::new();
-    if !fields.get_all(header::COOKIE).iter().any(|line| pairs(line).any(|pair| own_value(pair).is_some())) {
+    if !fields.get_all(header::COOKIE).any(|line| pairs(line).any(|pair| own_value(pair).is_some())) {
         return own;
     }
-    let mut rest = HeaderMap::with_capacity(fields.len());
-    for (name, value) in &*fields {
-        if name != header::COOKIE {
-            rest.append(name.clone(), value.clone());
-            continue;
-        }
-        own.extend(pairs(value).filter_map(own_value).map(<[u8]>::to_vec));
-        let others: Vec<&[u8]> = pairs(value).filter(|pair| own_value(pair).is_none()).collect();
-        let line = others.join(&b";"[..]);
-        if let Ok(line) = HeaderValue::from_bytes(line.trim_ascii_start())
-            && !line.is_empty()
-        {
-            rest.append(name.clone(), line);
-        }
-    }
-    *fields = rest;
+    fields.change(header::COOKIE, |line| {
+        own.extend(pairs(line).filter_map(own_value).map(<[u8]>::to_vec));
+        let others: Vec<&[u8]> = pairs(line).filter(|pair| own_value(pair).is_none()).collect();
+        let rest = others.join(&b";"[..]);
+        HeaderValue::from_bytes(rest.trim_ascii_start()).ok().filter(|rest| !rest.is_empty())
+    });
     own
 }
 
-fn pairs(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+fn pairs(line: FieldValue<'_>) -> impl Iterator<Item = &[u8]> {
     line.as_bytes().split(|b| *b == b';')
 }
 
@@ -186,17 +177,17 @@ fn own_value(pair: &[u8]) -> Option<&[u8]> {
 /// Lets no cache answer a read in our place, or keep it for another client: a read that is not seen is no view
 /// (RFC 9111 section 5.2.2). What the origin says of storing at all stays. The fields that speak to certain caches
 /// alone would override this one (RFC 9213).
-pub fn keep_from_caches(ask: &Ask, fields: &mut HeaderMap) {
+pub fn keep_from_caches(ask: &Ask, fields: &mut Fields) {
     const OF_SOME_CACHES: [HeaderName; 2] =
         [HeaderName::from_static("cdn-cache-control"), HeaderName::from_static("surrogate-control")];
     if ask.policy().unconditional != Unconditional::Infer || ask.observes() {
         return;
     }
-    let says_no_store = |value: &HeaderValue| {
+    let says_no_store = |value: FieldValue<'_>| {
         let directives = value.as_bytes().split(|b| *b == b',');
         directives.map(<[u8]>::trim_ascii).any(|directive| directive.eq_ignore_ascii_case(b"no-store"))
     };
-    let no_store = fields.get_all(header::CACHE_CONTROL).iter().any(says_no_store);
+    let no_store = fields.get_all(header::CACHE_CONTROL).any(says_no_store);
     for name in OF_SOME_CACHES {
         fields.remove(name);
     }
@@ -209,15 +200,15 @@ mod tests {
     use super::*;
 
     fn taken(lines: &[&str]) -> (Vec<String>, Vec<String>) {
-        let mut fields = HeaderMap::new();
+        let mut fields = Fields::new();
         fields.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
         for line in lines {
             fields.append(header::COOKIE, HeaderValue::from_str(line).expect("a value"));
         }
         let own = take_own_cookies(&mut fields);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert_eq!(fields.get(header::ACCEPT).map(HeaderValue::as_bytes), Some(&b"*/*"[..]));
-        let rest = fields.get_all(header::COOKIE).iter().map(|line| text(line.as_bytes())).collect();
+        assert_eq!(fields.get(header::ACCEPT).map(FieldValue::as_bytes), Some(&b"*/*"[..]));
+        let rest = fields.get_all(header::COOKIE).map(|line| text(line.as_bytes())).collect();
         (own.iter().map(|value| text(value)).collect(), rest)
     }
 

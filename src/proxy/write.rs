@@ -23,8 +23,9 @@
 
 use std::time::{Instant, SystemTime};
 
+use crate::http1::fields::Fields;
 use crate::http1::message::{Answer, OriginRequest, RequestParts as Parts};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 
 use super::admit::{Admitted, give_up};
 use super::ask::{Ask, Named};
@@ -98,7 +99,7 @@ fn carry(
     ask: Box<Ask>,
     named: Named,
     effect: Effect,
-    mut parts: Box<Parts>,
+    parts: Box<Parts>,
     body: OutgoingBody,
     mut admitted: Box<Admitted>,
     forwarding: InFlight,
@@ -124,7 +125,7 @@ fn carry(
             let answered = (ask.refuse(&parts.headers, Some(&named), &refusal), outcome);
             return Carried { answered, outcome: None };
         }
-        let request = onward_as_judged(&ask, &mut parts, body, admitted.translated.as_ref());
+        let request = onward_as_judged(&ask, &parts, body, admitted.translated.as_ref());
         admitted.twice.forwards();
         let sent_at = Instant::now();
         let answered = exchange(&ask.route.pool, request, &ask.bounds, Over::Quiet).await;
@@ -151,7 +152,7 @@ fn carry(
 /// The request, with what its tag is compared by where the origin compares it.
 fn onward_as_judged(
     ask: &Ask,
-    parts: &mut Parts,
+    parts: &Parts,
     body: OutgoingBody,
     translated: Option<&EntityTag>,
 ) -> (Box<OriginRequest>, OutgoingBody) {
@@ -379,7 +380,7 @@ async fn settle(
 
 /// The fresh tag. Its variant is that of the read that most likely follows: the answer's own
 /// representation, or else the one that was sent.
-fn tag_of(ask: &Ask, named: &Named, parts: &Parts, answer: &HeaderMap, version: Version) -> VersionTag {
+fn tag_of(ask: &Ask, named: &Named, parts: &Parts, answer: &Fields, version: Version) -> VersionTag {
     let ledger = &ask.gateway.ledger;
     let described = if answer.contains_key(header::CONTENT_TYPE) { answer } else { &parts.headers };
     let variant = variant(ledger, ask.target.spelled.as_str(), &parts.headers, described);

@@ -1,6 +1,8 @@
 //! What a method means for the resource (RFC 9110 section 9.2.1), after any override.
 
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderName, Method};
+
+use crate::http1::fields::Fields;
 
 /// What a request does to the resource that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,7 +106,7 @@ pub fn is_spelled_as_one_of(name: &HeaderName, fields: &[&str]) -> bool {
 pub const OVERRIDE_PARAMETER: &str = "_method";
 
 /// The method names that override fields state, each list member on its own.
-pub fn overrides_in_fields(fields: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+pub fn overrides_in_fields(fields: &Fields) -> impl Iterator<Item = &[u8]> {
     fields
         .iter()
         .filter(|(name, _)| is_override_field(name))

@@ -2,10 +2,12 @@
 
 use std::time::SystemTime;
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderName, header};
 
 use super::entity_tag::{EntityTag, MalformedTags, TagCondition};
 use super::version_tag::VersionTag;
+
+use crate::http1::fields::{FieldValue, Fields};
 
 /// What a request states about the resource, in the field's own terms.
 ///
@@ -58,7 +60,7 @@ impl Preconditions {
     /// # Errors
     /// If `If-Match`, `If-None-Match` or an `If-Range` that is no date is not what the grammar allows.
     /// An invalid date is ignored, as RFC 9110 asks.
-    pub fn read(fields: &HeaderMap) -> Result<Self, MalformedPrecondition> {
+    pub fn read(fields: &Fields) -> Result<Self, MalformedPrecondition> {
         let there = There::in_the(fields);
         if there == There::default() {
             return Ok(Preconditions::default());
@@ -99,7 +101,7 @@ struct There {
 }
 
 impl There {
-    fn in_the(fields: &HeaderMap) -> Self {
+    fn in_the(fields: &Fields) -> Self {
         let mut there = There::default();
         for name in fields.keys() {
             match *name {
@@ -118,26 +120,26 @@ impl There {
 /// Whether a field of tags states tags, and all of them are of our making, in whatever life of the ledger.
 ///
 /// A field that cannot be read is not.
-pub fn is_ours_alone(fields: &HeaderMap, name: &HeaderName) -> bool {
+pub fn is_ours_alone(fields: &Fields, name: &HeaderName) -> bool {
     if !fields.contains_key(name) {
         return false;
     }
-    let lines = fields.get_all(name).iter().map(http::HeaderValue::as_bytes);
+    let lines = fields.get_all(name).map(FieldValue::as_bytes);
     match TagCondition::parse(lines) {
         Ok(TagCondition::Tags(tags)) => tags.iter().all(|tag| VersionTag::read_with_suffix(tag).is_some()),
         Ok(TagCondition::Any) | Err(_) => false,
     }
 }
 
-fn tag_condition(fields: &HeaderMap, name: HeaderName) -> Result<TagCondition, MalformedPrecondition> {
-    let lines = fields.get_all(&name).iter().map(http::HeaderValue::as_bytes);
+fn tag_condition(fields: &Fields, name: HeaderName) -> Result<TagCondition, MalformedPrecondition> {
+    let lines = fields.get_all(&name).map(FieldValue::as_bytes);
     TagCondition::parse(lines).map_err(|problem| MalformedPrecondition { field: name, problem })
 }
 
 /// The date in a field. What is not one valid HTTP-date is ignored, a repeated one too (RFC 9110 sections 13.1.3
 /// and 13.1.4).
-pub fn date(fields: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
-    let mut lines = fields.get_all(name).iter();
+pub fn date(fields: &Fields, name: &HeaderName) -> Option<SystemTime> {
+    let mut lines = fields.get_all(name);
     let line = lines.next()?;
     if lines.next().is_some() {
         return None;
@@ -145,8 +147,8 @@ pub fn date(fields: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
     httpdate::parse_http_date(line.to_str().ok()?.trim()).ok()
 }
 
-fn if_range(fields: &HeaderMap) -> Result<Option<IfRange>, MalformedPrecondition> {
-    let mut lines = fields.get_all(header::IF_RANGE).iter();
+fn if_range(fields: &Fields) -> Result<Option<IfRange>, MalformedPrecondition> {
+    let mut lines = fields.get_all(header::IF_RANGE);
     let (Some(line), true) = (lines.next(), fields.contains_key(header::RANGE)) else { return Ok(None) };
     let malformed = |problem| MalformedPrecondition { field: header::IF_RANGE, problem };
     if lines.next().is_some() {
@@ -165,10 +167,10 @@ fn if_range(fields: &HeaderMap) -> Result<Option<IfRange>, MalformedPrecondition
 mod tests {
     use super::*;
 
-    fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut fields = HeaderMap::new();
+    fn fields(lines: &[(&'static str, &'static str)]) -> Fields {
+        let mut fields = Fields::new();
         for (name, value) in lines {
-            fields.append(*name, http::HeaderValue::from_static(value));
+            fields.append(HeaderName::from_static(name), http::HeaderValue::from_static(value));
         }
         fields
     }

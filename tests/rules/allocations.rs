@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use allocation_counter::measure;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use ifmatch::config;
 use ifmatch::config::checked::{Config, Route};
 use ifmatch::decide::aim;
 use ifmatch::decide::read::{RangePlan, ReadAnswer, ReadStamp, ReadVerdict, TagsOf, judge_read, plan_range};
+use ifmatch::http1::fields::Fields;
 use ifmatch::identify::resource_id::ResourceId;
 use ifmatch::identify::target_path::TargetPath;
 use ifmatch::ledger::memory::{LedgerLimits, MemoryLedger};
@@ -95,12 +96,12 @@ struct Read {
     method: Method,
     host: &'static str,
     target: PathAndQuery,
-    fields: HeaderMap,
+    fields: Fields,
 }
 
 impl Read {
     fn of(target: &'static str) -> Self {
-        let mut fields = HeaderMap::new();
+        let mut fields = Fields::new();
         for (name, value) in [
             (header::HOST, "shop.example.org"),
             (header::USER_AGENT, "curl/8.5.0"),
@@ -198,8 +199,8 @@ impl Gateway {
     }
 }
 
-fn answer_fields() -> HeaderMap {
-    let mut fields = HeaderMap::new();
+fn answer_fields() -> Fields {
+    let mut fields = Fields::new();
     for (name, value) in [
         (header::CONTENT_TYPE, "application/json"),
         (header::CONTENT_ENCODING, "gzip"),

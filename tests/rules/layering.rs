@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 const PURE: [&str; 4] = ["http1", "request", "identify", "decide"];
 const LAYERS: [(&str, &[&str]); 12] = [
     ("http1", &[]),
-    ("request", &[]),
-    ("identify", &["request"]),
-    ("decide", &["request", "identify"]),
+    ("request", &["http1"]),
+    ("identify", &["http1", "request"]),
+    ("decide", &["http1", "request", "identify"]),
     ("ledger", &["request", "identify", "decide"]),
     ("config", &["request", "identify", "decide"]),
     ("report", &["request", "identify", "decide", "config"]),
@@ -19,7 +19,10 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("server", &["request", "identify", "decide", "ledger", "config", "report", "proxy", "admin"]),
     (
         "cli",
-        &["request", "identify", "decide", "ledger", "config", "report", "proxy", "admin", "demo", "server"],
+        &[
+            "http1", "request", "identify", "decide", "ledger", "config", "report", "proxy", "admin", "demo",
+            "server",
+        ],
     ),
 ];
 const PURE_OF_THE_LEDGER: [&str; 5] = [

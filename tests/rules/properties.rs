@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
+use ifmatch::http1::fields::Fields;
 use ifmatch::identify::fold::Fold;
 use ifmatch::identify::query;
 use ifmatch::identify::resource_id::NameTemplate;
@@ -111,12 +112,12 @@ fn nothing_that_a_peer_sends_makes_a_reader_panic() {
         let path = TargetPath::parse(&path);
         let _ = (path.routed(), path.ambiguity(), path.segments(Fold::default()));
         let _ = query::values(&query, OVERRIDE_PARAMETER).count();
-        let mut fields = HeaderMap::new();
+        let mut fields = Fields::new();
         if let Ok(value) = HeaderValue::from_bytes(&two) {
             for name in ["if-match", "if-none-match", "if-range", "if-unmodified-since", "range"] {
-                fields.append(name, value.clone());
+                fields.append(HeaderName::from_static(name), value.clone());
             }
-            fields.append("x-http-method-override", value);
+            fields.append(HeaderName::from_static("x-http-method-override"), value);
         }
         let _ = ifmatch::request::preconditions::Preconditions::read(&fields);
         let _ = overrides_in_fields(&fields).count();
@@ -457,9 +458,9 @@ fn no_spelling_that_a_server_writes_by_is_another_resource() {
         ("PATCH", None, ""),
         ("PUT", None, ""),
     ] {
-        let mut fields = HeaderMap::new();
+        let mut fields = Fields::new();
         if let Some((name, value)) = field {
-            fields.insert(name, HeaderValue::from_static(value));
+            fields.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let in_query: Vec<_> = query::values(query, OVERRIDE_PARAMETER).collect();
         let overrides = overrides_in_fields(&fields).chain(in_query.iter().map(|name| name.as_bytes()));

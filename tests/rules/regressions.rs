@@ -235,9 +235,12 @@ fn a_forgotten_entry_still_fails_the_date_of_its_own_second() {
 // ignored, a list without a tag of ours was taken for nothing at all: 428.
 #[test]
 fn a_date_that_is_ignored_leaves_the_other_precondition_standing() {
-    let mut fields = http::HeaderMap::new();
-    fields.insert("if-none-match", http::HeaderValue::from_static("\"foreign\""));
-    fields.insert("if-unmodified-since", http::HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"));
+    let mut fields = ifmatch::http1::fields::Fields::new();
+    fields.insert(http::header::IF_NONE_MATCH, http::HeaderValue::from_static("\"foreign\""));
+    fields.insert(
+        http::header::IF_UNMODIFIED_SINCE,
+        http::HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"),
+    );
     let stated = Preconditions::read(&fields).expect("well-formed");
     let policy = RoutePolicy::with_defaults("r", "u");
     let claim = claim(Effect::GuardedWrite, &stated, &policy, Incarnation(1), A).expect("stated");

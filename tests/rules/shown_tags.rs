@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use ifmatch::decide::claim::{Shown, claim, judge_shown};
 use ifmatch::decide::digest::digest;
 use ifmatch::decide::policy::{RoutePolicy, WeakIfMatch};
 use ifmatch::decide::validator::Validator;
+use ifmatch::http1::fields::Fields;
 use ifmatch::request::entity_tag::{EntityTag, TagCondition};
 use ifmatch::request::json::Pointer;
 use ifmatch::request::method::Effect;
@@ -80,7 +81,7 @@ fn spell(document: &Document, backwards: bool) -> String {
 }
 
 fn tag_of(text: &str, ignore: &[&str]) -> String {
-    let fields: HeaderMap =
+    let fields: Fields =
         [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))].into_iter().collect();
     let ignore: Vec<Pointer> = ignore.iter().map(|text| Pointer::parse(text).expect("a pointer")).collect();
     digest(&fields, text.as_bytes(), &ignore).expect("a tag").to_string()
@@ -213,7 +214,7 @@ fn where_the_origin_compares_nothing_is_asked_of_it_before_and_a_value_that_is_n
 
 #[test]
 fn a_status_that_shows_no_representation_has_no_tag() {
-    let fields: HeaderMap = [(header::ETAG, HeaderValue::from_static("\"a\""))].into_iter().collect();
+    let fields: Fields = [(header::ETAG, HeaderValue::from_static("\"a\""))].into_iter().collect();
     let validator = Validator::Content { ignore: vec![] };
     for status in [StatusCode::NO_CONTENT, StatusCode::NOT_FOUND, StatusCode::PARTIAL_CONTENT] {
         assert_eq!(validator.tag_of(status, &fields, Some(b"x")), None, "{status}");

@@ -22,7 +22,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use ifmatch::decide::claim::{Claim, HoldMode, Patience, Probe, Shown, VersionCondition, judge_shown};
 use ifmatch::decide::outcome::{WriteEnd, outcome};
 use ifmatch::decide::policy::{Mode, RoutePolicy, Unconditional, WeakIfMatch};
@@ -30,6 +30,7 @@ use ifmatch::decide::read::{RangePlan, ReadAnswer, ReadVerdict, TagsOf, judge_re
 use ifmatch::decide::say;
 use ifmatch::decide::verdict::{Refusal, RefusalKind};
 use ifmatch::decide::views::{WhenUnknown, claim_of};
+use ifmatch::http1::fields::Fields;
 use ifmatch::identify::query;
 use ifmatch::identify::route_table::{PathPattern, RouteTable};
 use ifmatch::identify::target_path::TargetPath;
@@ -183,7 +184,7 @@ impl World {
     }
 
     /// The row's fields with its words replaced.
-    fn fields(&self, row: &Row) -> HeaderMap {
+    fn fields(&self, row: &Row) -> Fields {
         let life = self.ledger.incarnation();
         let tag = |life, key, version, variant| VersionTag::new(life, key, version, variant).to_string();
         let current = tag(life, self.key, self.current, HERE);
@@ -210,7 +211,7 @@ impl World {
             ("SAME", date(MODIFIED)),
             ("AFTER", date(MODIFIED + 1)),
         ];
-        let mut fields = HeaderMap::new();
+        let mut fields = Fields::new();
         for line in row.fields.split(" & ").filter(|line| *line != "-") {
             let (name, value) = line.split_once(':').expect("a field line");
             let mut value = value.trim().to_owned();

@@ -1,6 +1,6 @@
 //! What the preconditions of a request say, and what follows from them.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderName, header};
 
 use super::{Asked, Told, rules, validators, views};
 use crate::config::checked::Route;
@@ -11,6 +11,7 @@ use crate::decide::say;
 use crate::decide::validator::Validator;
 use crate::decide::verdict::RefusalKind;
 use crate::decide::views::goes_by_view;
+use crate::http1::fields::Fields;
 use crate::request::entity_tag::{EntityTag, TagCondition};
 use crate::request::method::Effect;
 use crate::request::preconditions::{CONDITIONAL_FIELDS, IfRange, Preconditions, is_ours_alone};
@@ -50,7 +51,7 @@ pub(super) fn tell(told: &mut Told, route: &Route, effect: Effect, asked: &Asked
 }
 
 /// Which conditions a route that only observes does not pass on.
-pub(super) fn tell_passed(told: &mut Told, route: &Route, fields: &HeaderMap) {
+pub(super) fn tell_passed(told: &mut Told, route: &Route, fields: &Fields) {
     if route.policy.mode != Mode::Observe {
         return;
     }
@@ -114,7 +115,7 @@ fn of_tag(tag: &EntityTag, policy: &RoutePolicy, strong: bool) -> String {
 }
 
 /// What RFC 9110 tells a recipient to ignore does not count as a precondition.
-fn tell_ignored(told: &mut Told, stated: &Preconditions, fields: &HeaderMap) {
+fn tell_ignored(told: &mut Told, stated: &Preconditions, fields: &Fields) {
     let counts = |name: &HeaderName| match *name {
         header::IF_MATCH => stated.if_match.is_some(),
         header::IF_NONE_MATCH => stated.if_none_match.is_some(),

@@ -1,12 +1,13 @@
 //! What is told of requests that may be sent twice, and of preflights.
 
-use http::{HeaderMap, header};
+use http::header;
 
 use super::{Asked, Told};
 use crate::config::checked::Route;
 use crate::decide::cors::asked_of_ours;
 use crate::decide::policy::{AlreadyApplied, Cors, Mode};
 use crate::decide::say;
+use crate::http1::fields::Fields;
 
 /// Tells what a key, or its absence, means for a write. Whether the request is judged any further.
 pub(super) fn tell(told: &mut Told, route: &Route, asked: &Asked) -> bool {
@@ -41,7 +42,7 @@ pub(super) fn tell(told: &mut Told, route: &Route, asked: &Asked) -> bool {
 }
 
 /// Tells what a preflight is answered with.
-pub(super) fn tell_preflight(told: &mut Told, route: &Route, fields: &HeaderMap) {
+pub(super) fn tell_preflight(told: &mut Told, route: &Route, fields: &Fields) {
     let asked = asked_of_ours(fields, &header::ACCESS_CONTROL_REQUEST_HEADERS);
     if route.policy.cors == Cors::Extended && route.policy.mode == Mode::Enforce && !asked.is_empty() {
         let list = asked.join(", ");

@@ -1,9 +1,9 @@
 //! What the grammar of RFC 9112 says of a message's bytes: an oracle for [`super::messages`], written from its text.
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version, header};
+use ifmatch::http1::fields;
 use ifmatch::http1::framing::BodyLength;
 use ifmatch::http1::message::{AnswerParts, RequestParts};
-use ifmatch::http1::spelling::each_spelled;
 
 use super::messages::{Head, Message, Side};
 
@@ -75,9 +75,10 @@ fn ends_in_chunked(values: &[&[u8]]) -> bool {
 }
 
 /// Whether there is no transfer coding, or this one in one line.
-pub(super) fn is_chunked_at_most(fields: &HeaderMap) -> bool {
-    let mut lines = fields.get_all(header::TRANSFER_ENCODING).iter();
-    let is_chunked = |value: &http::HeaderValue| trimmed(value.as_bytes()).eq_ignore_ascii_case(b"chunked");
+pub(super) fn is_chunked_at_most(fields: &fields::Fields) -> bool {
+    let mut lines = fields.get_all(header::TRANSFER_ENCODING);
+    let is_chunked =
+        |value: fields::FieldValue<'_>| trimmed(value.as_bytes()).eq_ignore_ascii_case(b"chunked");
     lines.next().is_none_or(is_chunked) && lines.next().is_none()
 }
 
@@ -171,8 +172,7 @@ fn spelled(version: Version) -> &'static [u8] {
 /// All fields pass on in their order, with their names as they were spelled; a length once, or not at all.
 fn each_field(sent: &Fields<'_>, head: &Head, length: Option<u64>) {
     let fields = head.fields();
-    let lengths: Vec<_> =
-        fields.get_all(header::CONTENT_LENGTH).iter().map(http::HeaderValue::as_bytes).collect();
+    let lengths: Vec<_> = fields.get_all(header::CONTENT_LENGTH).map(fields::FieldValue::as_bytes).collect();
     assert_eq!(
         lengths.iter().map(|length| number(length)).collect::<Vec<_>>(),
         Vec::from_iter(length.map(Some))
@@ -180,16 +180,12 @@ fn each_field(sent: &Fields<'_>, head: &Head, length: Option<u64>) {
     let is_length = |name: &[u8]| name.eq_ignore_ascii_case(header::CONTENT_LENGTH.as_str().as_bytes());
     let mut expected: Fields<'_> = Vec::new();
     for (name, value) in sent.iter().filter(|(name, _)| !is_length(name)) {
-        // A map has all values of a name where it has the first one.
-        let before = expected.iter().rposition(|(other, _)| other.eq_ignore_ascii_case(name));
-        expected.insert(before.map_or(expected.len(), |at| at + 1), (name, value));
+        expected.push((name, value));
     }
     let mut seen = Vec::new();
-    each_spelled(fields, head.spelling(), |name, value| {
-        if !is_length(name) {
-            seen.push((name.to_vec(), value.to_vec()));
-        }
-    });
+    for line in fields.lines().filter(|line| !is_length(line.spelled)) {
+        seen.push((line.spelled.to_vec(), line.value.as_bytes().to_vec()));
+    }
     let expected: Vec<_> = expected.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
     assert_eq!(seen, expected);
 }

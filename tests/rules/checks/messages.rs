@@ -8,11 +8,11 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode, Version, header};
 use ifmatch::http1::decode::{BadBody, Decoded, Decoder};
 use ifmatch::http1::encode::{Encoder, Outbox};
+use ifmatch::http1::fields::Fields;
 use ifmatch::http1::framing::BodyLength;
 use ifmatch::http1::head::{AnswerHead, BadHead, HeadLimits, RequestHead, take_answer, take_request};
 use ifmatch::http1::head_out::{AnswerToWrite, OwnLength, write_answer, write_request};
 use ifmatch::http1::message::OriginRequest;
-use ifmatch::http1::spelling::Spelling;
 
 use super::grammar;
 
@@ -77,17 +77,10 @@ impl Head {
         }
     }
 
-    pub(crate) fn fields(&self) -> &HeaderMap {
+    pub(crate) fn fields(&self) -> &Fields {
         match self {
             Head::Request(head) => &head.request.headers,
             Head::Answer(head) => &head.answer.headers,
-        }
-    }
-
-    pub(crate) fn spelling(&self) -> Option<&Spelling> {
-        match self {
-            Head::Request(head) => head.request.spelling.as_deref(),
-            Head::Answer(head) => head.answer.spelling.as_deref(),
         }
     }
 
@@ -313,7 +306,6 @@ fn written_again(side: &Side, message: &Message) {
                 method: head.request.method.clone(),
                 target: PathAndQuery::from_static("/a?b"),
                 headers: head.request.headers.clone(),
-                spelling: head.request.spelling.clone(),
             };
             write_request(&request, length, out.head())
         }
@@ -328,7 +320,6 @@ fn written_again(side: &Side, message: &Message) {
                 status,
                 reason: head.answer.reason.as_ref(),
                 fields: &head.answer.headers,
-                spelling: head.answer.spelling.as_deref(),
                 length,
                 persists: head.persists,
                 date: "Thu, 01 Jan 1970 00:00:00 GMT",
@@ -359,7 +350,7 @@ fn written_again(side: &Side, message: &Message) {
     for (name, value) in message.head.fields() {
         let of_one_connection = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION];
         if !of_one_connection.contains(name) && *name != header::TRAILER {
-            let kept = same.head.fields().get_all(name).iter().any(|kept| kept == value);
+            let kept = same.head.fields().get_all(name).any(|kept| kept == value);
             assert!(kept, "{name} is lost: {text:?}");
         }
     }

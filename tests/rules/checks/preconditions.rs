@@ -3,7 +3,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
+use ifmatch::http1::fields::Fields;
 use ifmatch::request::entity_tag::{EntityTag, TagCondition};
 use ifmatch::request::preconditions::{IfRange, Preconditions};
 use ifmatch::request::version_tag::{Incarnation, ResourceKey, VersionTag};
@@ -207,7 +208,7 @@ fn one_date(value: &[u8]) {
 }
 
 fn date_of(value: &[u8]) -> Option<u64> {
-    let mut fields = HeaderMap::new();
+    let mut fields = Fields::new();
     fields.insert(header::IF_UNMODIFIED_SINCE, HeaderValue::from_bytes(value).ok()?);
     let read = Preconditions::read(&fields).expect("a date is never malformed, it is ignored");
     let since = read.if_unmodified_since?.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
@@ -216,11 +217,11 @@ fn date_of(value: &[u8]) -> Option<u64> {
 
 /// Section 13.1: which fields count beside which, and which of them is malformed.
 fn block(lines: &[Line<'_>]) {
-    let mut fields = HeaderMap::new();
+    let mut fields = Fields::new();
     let mut sent: Vec<Line<'_>> = Vec::new();
     for (name, value) in lines {
         let Ok(field) = HeaderValue::from_bytes(value) else { continue };
-        fields.append(name, field);
+        fields.append(name.clone(), field);
         sent.push((name.clone(), value));
     }
     let of = |name: &HeaderName| values_of(&sent, name);

@@ -9,11 +9,12 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use ifmatch::decide::claim::HoldMode;
 use ifmatch::decide::outcome::{WriteEnd, WriteOutcome, outcome};
 use ifmatch::decide::policy::{RoutePolicy, WeakIfMatch};
 use ifmatch::decide::read::{ReadAnswer, ReadVerdict, TagsOf, judge_read};
+use ifmatch::http1::fields::Fields;
 use ifmatch::ledger::memory::{LedgerLimits, MemoryLedger};
 use ifmatch::ledger::permit::{Settlement, WritePermit};
 use ifmatch::ledger::protocol::BegunAt;
@@ -228,9 +229,9 @@ impl<'c> World<'c> {
         let exists = self.origin.exists(content);
         let variant = Variant(content % 2);
         let known = known.and_then(|named| Some((named.form, self.named(named)?)));
-        let mut fields = HeaderMap::new();
+        let mut fields = Fields::new();
         if let Some((form, tag)) = &known {
-            fields.insert("if-none-match", written(tag, *form).parse().expect("a field's value"));
+            fields.insert(http::header::IF_NONE_MATCH, written(tag, *form).parse().expect("a field's value"));
         }
         let stated = Preconditions::read(&fields).expect("one tag");
         let status = if exists { StatusCode::OK } else { StatusCode::NOT_FOUND };

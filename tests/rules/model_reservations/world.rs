@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use ifmatch::decide::claim::HoldMode;
 use ifmatch::decide::transitions::{MoveTo, Transitions};
 use ifmatch::decide::unique::{Availability, Normalise, Taken};
+use ifmatch::http1::fields::Fields;
 use ifmatch::identify::content::{Content, Place};
 use ifmatch::ledger::protocol::{BegunAt, Ending, Millis, Owed, Slots};
 use ifmatch::request::json::Pointer;
@@ -219,7 +220,7 @@ impl World {
                 let body = serde_json::to_vec(&found).expect("JSON");
                 let field = Pointer::parse("/0");
                 let taken = Taken { status: StatusCode::OK, field, pattern: None };
-                let fields = HeaderMap::new();
+                let fields = Fields::new();
                 let said = taken.judge(StatusCode::OK, Some(&Content::of(&fields, &body)));
                 said == Availability::Free
             }

@@ -1,10 +1,11 @@
 //! A write asks to be let through: what the rules' text says to it, and what it is told.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 use ifmatch::decide::claim::{Claim, HoldMode, Shown, claim, judge_shown};
 use ifmatch::decide::outcome::WriteOutcome;
 use ifmatch::decide::policy::{Unconditional, WeakIfMatch};
 use ifmatch::decide::verdict::{Refusal, RefusalKind};
+use ifmatch::http1::fields::Fields;
 use ifmatch::ledger::memory::{BeginWrite, NotBegun, Place};
 use ifmatch::ledger::permit::{Settlement, WritePermit};
 use ifmatch::request::method::Effect;
@@ -97,7 +98,7 @@ impl World<'_> {
         });
         let of = begin.key.or(first.map(|tag| tag.stamp.key)).unwrap_or_default() % KEYS;
         let effect = if begin.guarded { Effect::GuardedWrite } else { Effect::Write };
-        let mut fields = HeaderMap::new();
+        let mut fields = Fields::new();
         let is_malformed = !self.state(&mut fields, header::IF_MATCH, begin.if_match.as_ref())
             | !self.state(&mut fields, header::IF_NONE_MATCH, begin.if_none_match.as_ref());
         let claimed = match Preconditions::read(&fields) {
@@ -130,7 +131,7 @@ impl World<'_> {
     }
 
     /// Puts a condition into the fields. Returns whether it is one.
-    fn state(&self, fields: &mut HeaderMap, name: HeaderName, condition: Option<&Condition>) -> bool {
+    fn state(&self, fields: &mut Fields, name: HeaderName, condition: Option<&Condition>) -> bool {
         let text = match condition {
             None => return true,
             Some(Condition::Any) => "*".to_owned(),
