@@ -14,7 +14,12 @@ use crate::request::version_tag::{ResourceKey, Version};
 ///
 /// [`WritePermit::settle`] consumes it. Dropping it without that, as a panic does, is the settlement
 /// "unknown": the hold goes on for the settle time.
-pub struct WritePermit {
+///
+/// In a box: it is handed on from stage to stage, and would be copied each time.
+pub struct WritePermit(Box<Held>);
+
+/// What a write occupies. Dropped, as only the end of the runtime does, it stays occupied for good.
+struct Held {
     ledger: Arc<MemoryLedger>,
     places: Places,
     target: ResourceKey,
@@ -66,30 +71,39 @@ impl WritePermit {
         begun: BegunAt,
         read_lag: Duration,
     ) -> Self {
-        WritePermit { ledger, places, target, whole, begun, read_lag, on_end: None, look: None }
+        WritePermit(Box::new(Held {
+            ledger,
+            places,
+            target,
+            whole,
+            begun,
+            read_lag,
+            on_end: None,
+            look: None,
+        }))
     }
 
     /// When the write began, for changes that come with it.
     pub fn begun(&self) -> BegunAt {
-        self.begun
+        self.0.begun
     }
 
     /// Whether this resource is one of its own, and gets a fresh version by its settlement.
     pub fn occupies(&self, key: ResourceKey) -> bool {
-        self.places.iter().any(|place| place.key == key)
+        self.0.places.iter().any(|place| place.key == key)
     }
 
     /// Asks to be told when the places are free again: after the settle time where the outcome is
     /// unknown.
     pub fn on_end(&mut self, told: impl FnOnce() + Send + 'static) {
-        self.on_end = Some(Box::new(told));
+        self.0.on_end = Some(Box::new(told));
     }
 
     /// Asks for a look if the outcome is unknown: begun when the settle time is over and while the places
     /// are still occupied, so that nothing comes between. What it gives back is called when they are
     /// free. The hold lasts as long as the look, so the look must have a limit of its own.
     pub fn look_before_end(&mut self, look: Look) {
-        self.look = Some(look);
+        self.0.look = Some(look);
     }
 
     /// Ends the permit.
@@ -99,17 +113,19 @@ impl WritePermit {
     pub async fn settle(mut self, outcome: WriteOutcome) -> Settlement {
         match outcome {
             WriteOutcome::NotApplied => {
-                self.end(HoldEnding::Kept);
+                self.0.end(HoldEnding::Kept);
                 Settlement::NotApplied
             }
-            WriteOutcome::Applied => Settlement::Applied { version: self.end(self.changed()) },
+            WriteOutcome::Applied => Settlement::Applied { version: self.0.end(self.0.changed()) },
             WriteOutcome::Unknown(cause) => {
-                self.hold_for_settle_time();
+                self.0.hold_for_settle_time();
                 Settlement::Unknown(cause)
             }
         }
     }
+}
 
+impl Held {
     fn changed(&self) -> HoldEnding {
         HoldEnding::Changed { begun: self.begun, read_lag: self.read_lag }
     }
@@ -125,7 +141,7 @@ impl WritePermit {
     }
 
     fn hold_for_settle_time(&mut self) {
-        let held = WritePermit {
+        let mut held = Held {
             ledger: self.ledger.clone(),
             places: std::mem::take(&mut self.places),
             target: self.target,
@@ -137,18 +153,17 @@ impl WritePermit {
         };
         held.ledger.unsettle(&held.places);
         let settle = held.ledger.settle_time();
-        let mut held = Unsettled(held);
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => {
                 runtime.spawn(async move {
                     tokio::time::sleep(settle).await;
                     // In a task of its own: a panic in it must not keep the places occupied.
-                    let told = match held.0.look.take() {
+                    let told = match held.look.take() {
                         Some(look) => tokio::spawn(look).await.ok(),
                         None => None,
                     };
-                    let ending = held.0.changed();
-                    let company = match held.0.end(ending) {
+                    let ending = held.changed();
+                    let company = match held.end(ending) {
                         Some(_) => Company::Alone,
                         None => Company::Others,
                     };
@@ -163,20 +178,10 @@ impl WritePermit {
     }
 }
 
-/// A permit that waits out the settle time. Unlike a permit's, its drop ends nothing: it happens only
-/// when the runtime goes down, and then the places stay occupied for good.
-struct Unsettled(WritePermit);
-
-impl Drop for Unsettled {
-    fn drop(&mut self) {
-        self.0.places.clear();
-    }
-}
-
 impl Drop for WritePermit {
     fn drop(&mut self) {
-        if !self.places.is_empty() {
-            self.hold_for_settle_time();
+        if !self.0.places.is_empty() {
+            self.0.hold_for_settle_time();
         }
     }
 }

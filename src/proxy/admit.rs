@@ -31,20 +31,36 @@ use crate::request::preconditions::Preconditions;
 
 /// A write that may be forwarded.
 pub struct Admitted {
-    /// The right to. Only observe mode ever goes without: where the ledger could not take the write.
-    pub permit: Result<WritePermit, Unjudged>,
-    /// What it claims.
-    pub claim: Claim,
-    /// What else it is held to.
-    pub rules: Rules,
-    /// What it states in another place than `If-Match`, where the origin is to compare it.
-    pub translated: Option<EntityTag>,
-    /// Its author's view of the resource, where the route infers.
-    pub view: Option<View>,
+    /// The right to.
+    pub permit: Right,
+    /// What it was judged to be.
+    pub judged: Box<Judged>,
     /// How long it waited for other writes.
     pub waited: Duration,
     /// What it leaves behind for when it is sent again.
     pub twice: Twice,
+}
+
+/// The right to forward a write. Only observe mode ever goes without a permit: where the ledger could not take the
+/// write.
+pub type Right = Result<WritePermit, Box<Unjudged>>;
+
+/// A write that nothing but the ledger and the origin can speak against any more.
+///
+/// In a box: it is handed on from stage to stage, and would be copied each time.
+pub struct Judged {
+    /// What it writes to.
+    pub named: Named,
+    /// What it claims.
+    pub claim: Claim,
+    /// What it states in another place than `If-Match`, where the origin is to compare it.
+    pub translated: Option<EntityTag>,
+    /// What else it is held to.
+    pub rules: Rules,
+    /// Its author's view of the resource, where the route infers.
+    pub view: Option<View>,
+    /// What else it changes.
+    others: Vec<Place>,
 }
 
 impl Admitted {
@@ -55,8 +71,8 @@ impl Admitted {
 }
 
 /// Frees what a write occupies that is not forwarded after all.
-pub async fn give_up(permit: Result<WritePermit, Unjudged>) {
-    match permit {
+pub async fn give_up(right: Right) {
+    match right {
         Ok(permit) => drop(permit.settle(WriteOutcome::NotApplied).await),
         Err(unjudged) => unjudged.ended(WriteOutcome::NotApplied),
     }
@@ -72,7 +88,7 @@ pub async fn admit(
     effect: Effect,
     parts: &Parts,
     content: Option<&Content<'_>>,
-) -> Result<(Named, Box<Admitted>), Refusal> {
+) -> Result<Admitted, Refusal> {
     // R14: counted before its resources get their slots, so that a change of names waits for it, or is seen.
     let under_way = ask.gateway.ledger.names().begin(&ask.policy().upstream);
     // Not even to observe: nobody who goes by the newer names would know of it.
@@ -85,20 +101,7 @@ pub async fn admit(
         ask.route.metrics.overrides.inc();
     }
     let permit = permit(ask, begun, &judged, under_way, parts, content)?;
-    let Judged { named, claim, translated, rules, view, others: _ } = judged;
-    let twice = Twice::default();
-    // In a box: it is handed on from stage to stage, and would be copied each time.
-    Ok((named, Box::new(Admitted { permit, claim, translated, rules, view, waited, twice })))
-}
-
-/// A write that nothing but the ledger and the origin can speak against any more.
-struct Judged {
-    named: Named,
-    claim: Claim,
-    translated: Option<EntityTag>,
-    rules: Rules,
-    view: Option<View>,
-    others: Vec<Place>,
+    Ok(Admitted { permit, judged, waited, twice: Twice::default() })
 }
 
 /// Judges everything that needs neither the ledger's state nor the origin's.
@@ -109,7 +112,7 @@ async fn judge(
     parts: &Parts,
     content: Option<&Content<'_>>,
     under_way: &UnderWay,
-) -> Result<Judged, Refusal> {
+) -> Result<Box<Judged>, Refusal> {
     let observe = ask.observes();
     let in_force = |id: &ResourceId| match ask.in_force(under_way, id) {
         Err(_) if observe => Ok(()),
@@ -146,7 +149,7 @@ async fn judge(
         // Or two moves of one state could slip in beside each other.
         claim.hold = HoldMode::Exclusive;
     }
-    Ok(Judged { named, claim, translated, rules, view, others })
+    Ok(Box::new(Judged { named, claim, translated, rules, view, others }))
 }
 
 impl Judged {
@@ -185,7 +188,7 @@ fn permit(
     under_way: UnderWay,
     parts: &Parts,
     content: Option<&Content<'_>>,
-) -> Result<Result<WritePermit, Unjudged>, Refusal> {
+) -> Result<Right, Refusal> {
     match begun {
         Ok(Begun { permit, observed }) => {
             if let Some(reason) = observed {
@@ -199,14 +202,14 @@ fn permit(
         Err(NotBegun::NoRoom) => {
             ask.gateway.metrics.ledger_failed("memory");
             if ask.observes() {
-                Ok(Err(Unjudged::new(ask, under_way)))
+                Ok(Err(Box::new(Unjudged::new(ask, under_way))))
             } else {
                 Err(refusal_of(NotBegun::NoRoom))
             }
         }
         // Not even to observe: the next process would not know that it has to wait for this write (R11).
         Err(NotBegun::Closed) => Err(refusal_of(NotBegun::Closed)),
-        Err(_) if ask.observes() => Ok(Err(Unjudged::new(ask, under_way))),
+        Err(_) if ask.observes() => Ok(Err(Box::new(Unjudged::new(ask, under_way)))),
         Err(reason) => Err(judged.refused_by(ask, reason)),
     }
 }
@@ -238,7 +241,7 @@ async fn stated_claim(
     }
     let incarnation = ask.gateway.ledger.incarnation();
     let viewed = match view.filter(|_| goes_by_view(effect, &stated, ask.policy())) {
-        Some(view) => view.version(ask, named).await,
+        Some(view) => Box::pin(view.version(ask, named)).await,
         None => None,
     };
     Ok((claim_of(effect, &stated, ask.policy(), incarnation, named.key, viewed)?, translated))

@@ -25,7 +25,11 @@ use crate::report::limits_hit::Limit;
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The origin's answer on its way to the client. Read to its end, it puts the connection back.
-pub struct OriginBody {
+///
+/// In a box: an answer is handed on from stage to stage, and its body would be copied each time.
+pub struct OriginBody(Box<Coming>);
+
+struct Coming {
     decoder: Decoder,
     /// Whether its length was stated.
     has_length: bool,
@@ -50,7 +54,7 @@ struct Ahead {
 impl OriginBody {
     /// An answer's body, the connection that it comes over, and how far the request's body has got.
     pub fn new(length: BodyLength, lease: Lease, request: RequestEnd, bounds: &Bounds) -> Self {
-        let mut body = OriginBody {
+        let mut body = OriginBody(Box::new(Coming {
             decoder: Decoder::new(length),
             has_length: matches!(length, BodyLength::Exact(_)),
             lease: Some(lease),
@@ -59,8 +63,8 @@ impl OriginBody {
             clock: Clock::default(),
             tag_stays: false,
             ahead: None,
-        };
-        if body.decoder.is_over() {
+        }));
+        if body.0.decoder.is_over() {
             body.put_back();
         }
         body
@@ -69,26 +73,26 @@ impl OriginBody {
     /// The body of an answer that makes a [tunnel](Self::tunnel) of its connection: none.
     pub fn of_tunnel(lease: Lease, request: RequestEnd, bounds: &Bounds) -> Self {
         let mut body = Self::new(BodyLength::UntilClose, lease, request, bounds);
-        body.decoder = Decoder::new(BodyLength::Exact(0));
+        body.0.decoder = Decoder::new(BodyLength::Exact(0));
         body
     }
 
     /// What an answer of 101 has made of its connection.
     pub fn tunnel(&mut self, bounds: &Bounds) -> Option<OriginTunnel> {
-        self.lease.take().map(|lease| OriginTunnel::new(lease, bounds))
+        self.0.lease.take().map(|lease| OriginTunnel::new(lease, bounds))
     }
 
     /// Leaves an `ETag` behind that comes as a trailer field (RFC 9110 section 8.8.3).
     pub fn without_tag(mut self) -> Self {
-        self.tag_stays = true;
+        self.0.tag_stays = true;
         self
     }
 
     /// To be called when all of it was read.
     fn put_back(&mut self) {
         // A request that is still being sent occupies the connection beyond the answer.
-        if self.request.has_left()
-            && let Some(lease) = self.lease.take()
+        if self.0.request.has_left()
+            && let Some(lease) = self.0.lease.take()
         {
             lease.put_back();
         }
@@ -96,19 +100,19 @@ impl OriginBody {
 
     /// What becomes of the end of the request that this answers.
     pub fn request_end(&self) -> &RequestEnd {
-        &self.request
+        &self.0.request
     }
 
     /// Reads and drops what is left, if that is little and comes soon: cheaper than another connection.
     pub fn discard(mut self) {
         const LITTLE: usize = 64 * 1024;
-        if self.decoder.rest().unwrap_or(0) > LITTLE as u64 {
+        if self.0.decoder.rest().unwrap_or(0) > LITTLE as u64 {
             return;
         }
         // What is here already, as a rule all of it, is not worth a task.
         let mut now = Context::from_waker(Waker::noop());
         let mut seen = 0;
-        while !self.decoder.is_over() {
+        while !self.0.decoder.is_over() {
             match self.poll_origin(&mut now) {
                 Poll::Ready(Some(Ok(frame))) => seen += frame.data_ref().map_or(0, Bytes::len),
                 Poll::Ready(Some(Err(_)) | None) => return,
@@ -118,7 +122,7 @@ impl OriginBody {
     }
 
     fn discard_what_comes(self, mut seen: usize, at_most: usize) {
-        let silence = self.patience.silence;
+        let silence = self.0.patience.silence;
         tokio::spawn(async move {
             let mut body = pin!(self);
             let read = async {
@@ -189,12 +193,12 @@ impl OriginBody {
             }
         }
         let whole = ahead.breaks.is_none() && bytes.len() <= limit;
-        self.ahead = Some(ahead);
+        self.0.ahead = Some(ahead);
         whole.then(|| bytes.freeze())
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let next = match self.ahead.as_mut().and_then(|ahead| ahead.frames.pop_front()) {
+        let next = match self.0.ahead.as_mut().and_then(|ahead| ahead.frames.pop_front()) {
             Some(frame) => Some(Ok(frame)),
             None => ready!(self.poll_origin(cx)),
         };
@@ -204,7 +208,7 @@ impl OriginBody {
     fn passed_on(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
         match frame.into_trailers() {
             Ok(mut trailers) => {
-                if self.tag_stays {
+                if self.0.tag_stays {
                     trailers.remove(header::ETAG);
                 }
                 Frame::trailers(trailers)
@@ -214,31 +218,31 @@ impl OriginBody {
     }
 
     fn poll_origin(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(error) = self.ahead.as_mut().and_then(|ahead| ahead.breaks.take()) {
+        if let Some(error) = self.0.ahead.as_mut().and_then(|ahead| ahead.breaks.take()) {
             return Poll::Ready(Some(Err(error)));
         }
-        let Some(lease) = &mut self.lease else { return Poll::Ready(None) };
+        let Some(lease) = &mut self.0.lease else { return Poll::Ready(None) };
         let connection = &mut *lease.connection;
         let frame = loop {
-            match self.decoder.take(&mut connection.come)? {
+            match self.0.decoder.take(&mut connection.come)? {
                 Decoded::Data(data) => break Some(Frame::data(data)),
                 Decoded::Trailers(fields) => break Some(Frame::trailers(fields)),
                 Decoded::End => break None,
                 Decoded::Needs => match connection.poll_fill(cx) {
-                    Poll::Ready(Ok(0)) => self.decoder.close()?,
+                    Poll::Ready(Ok(0)) => self.0.decoder.close()?,
                     Poll::Ready(Ok(_)) => {}
                     Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
                     Poll::Pending => {
-                        let limit = ready!(self.clock.poll_out(&self.patience, cx));
+                        let limit = ready!(self.0.clock.poll_out(&self.0.patience, cx));
                         return Poll::Ready(Some(Err(too_long(limit))));
                     }
                 },
             }
         };
-        self.clock.heard();
-        if self.decoder.is_over() {
+        self.0.clock.heard();
+        if self.0.decoder.is_over() {
             self.put_back();
-        } else if let Some(total) = self.patience.total.as_ref().filter(|total| total.is_over()) {
+        } else if let Some(total) = self.0.patience.total.as_ref().filter(|total| total.is_over()) {
             // Also of an origin that never lets its client wait.
             return Poll::Ready(Some(Err(too_long(total.hit()))));
         }
@@ -263,13 +267,13 @@ impl Body for OriginBody {
 
     fn is_end_stream(&self) -> bool {
         let come = |ahead: &Ahead| ahead.frames.is_empty() && ahead.breaks.is_none();
-        self.decoder.is_over() && self.ahead.as_deref().is_none_or(come)
+        self.0.decoder.is_over() && self.0.ahead.as_deref().is_none_or(come)
     }
 
     fn size_hint(&self) -> SizeHint {
-        let frames = self.ahead.iter().flat_map(|ahead| &ahead.frames);
+        let frames = self.0.ahead.iter().flat_map(|ahead| &ahead.frames);
         let ahead: usize = frames.filter_map(Frame::data_ref).map(Bytes::len).sum();
-        match self.decoder.rest().filter(|_| self.has_length) {
+        match self.0.decoder.rest().filter(|_| self.0.has_length) {
             Some(rest) => SizeHint::with_exact(rest + ahead as u64),
             None => SizeHint::new(),
         }

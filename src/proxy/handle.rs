@@ -275,16 +275,16 @@ async fn write_way(
     };
     let content = body.whole().map(|bytes| Content::of(&parts.headers, bytes));
     match admit::admit(&ask, id.clone(), effect, &parts, content.as_ref()).await {
-        Ok((named, mut admitted)) => {
+        Ok(mut admitted) => {
             admitted.twice = twice;
             ask.gateway.metrics.decision_duration.observe(admitted.decided_in(started));
             let Some(forwarding) = ask.gateway.writes.enter(ask.live.limits.max_writes_in_flight) else {
                 ask.bounds.hits.hit(Limit::WritesInFlight);
                 admit::give_up(admitted.permit).await;
-                return refused(&ask, &parts, body, Some(&named), &say::too_many_writes());
+                return refused(&ask, &parts, body, Some(&admitted.judged.named), &say::too_many_writes());
             };
             let outgoing = body.into_outgoing(&ask.bounds);
-            write::forward(ask, named, effect, parts, outgoing, admitted, forwarding).await
+            write::forward(ask, effect, parts, outgoing, admitted, forwarding).await
         }
         Err(refusal) => {
             ask.gateway.metrics.decision_duration.observe(started.elapsed().as_secs_f64());

@@ -5,10 +5,11 @@ use crate::http1::fields::Fields;
 use crate::http1::message::RequestParts as Parts;
 use http::uri::PathAndQuery;
 
+use super::admit::Judged;
 use super::ask::{Ask, Named};
 use super::pass::log_no_answer;
 use super::probe;
-use super::rules::{LookUp, Move, Rules};
+use super::rules::{LookUp, Move};
 use super::write::show;
 use crate::decide::claim::Claim;
 use crate::decide::create;
@@ -21,7 +22,8 @@ use crate::request::method::Effect;
 use crate::request::version_tag::ResourceKey;
 
 /// Whether the origin has to be asked anything.
-pub fn asks(claim: &Claim, rules: &Rules) -> bool {
+pub fn asks(judged: &Judged) -> bool {
+    let Judged { claim, rules, .. } = judged;
     claim.probe.is_needed() || !rules.look_ups.is_empty() || rules.moving.is_some()
 }
 
@@ -29,14 +31,8 @@ pub fn asks(claim: &Claim, rules: &Rules) -> bool {
 ///
 /// # Errors
 /// The first refusal; in observe mode none: there each is counted, and the write goes on.
-pub async fn check(
-    ask: &Ask,
-    named: &Named,
-    parts: &Parts,
-    effect: Effect,
-    claim: &Claim,
-    rules: &Rules,
-) -> Result<(), Refusal> {
+pub async fn check(ask: &Ask, parts: &Parts, effect: Effect, judged: &Judged) -> Result<(), Refusal> {
+    let Judged { named, claim, rules, .. } = judged;
     let goes_on = |judged: Result<(), Refusal>| match judged {
         Err(refusal) if ask.observes() => {
             ask.note_conflict(&parts.headers, Some(named), &refusal);

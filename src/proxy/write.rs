@@ -27,7 +27,7 @@ use crate::http1::fields::Fields;
 use crate::http1::message::{Answer, OriginRequest, RequestParts as Parts};
 use http::{HeaderValue, Method, StatusCode, header};
 
-use super::admit::{Admitted, give_up};
+use super::admit::{Admitted, Judged, Right, give_up};
 use super::ask::{Ask, Named};
 use super::body::{AnswerBody, OriginBody};
 use super::changes;
@@ -46,7 +46,6 @@ use super::shown_tag;
 use super::translate;
 use super::twice;
 use super::under_permit;
-use super::unjudged::Unjudged;
 use super::verify::Sent;
 use super::views::View;
 use crate::decide::claim::{Claim, judge_shown};
@@ -56,7 +55,7 @@ use crate::decide::say;
 use crate::decide::validator::Validator;
 use crate::decide::verdict::{Refusal, RefusalKind};
 use crate::decide::views::{settlement_forgets, write_shows};
-use crate::ledger::permit::{Look, Settlement, WritePermit};
+use crate::ledger::permit::{Look, Settlement};
 use crate::request::entity_tag::EntityTag;
 use crate::request::method::Effect;
 use crate::request::version_tag::{Version, VersionTag};
@@ -68,24 +67,23 @@ type Answered = (Answer<AnswerBody>, &'static str);
 /// Neither this nor what it calls is an `async fn` where its arguments are large: it would keep them twice.
 pub fn forward(
     ask: Box<Ask>,
-    named: Named,
     effect: Effect,
     parts: Box<Parts>,
     body: OutgoingBody,
-    admitted: Box<Admitted>,
+    admitted: Admitted,
     forwarding: InFlight,
 ) -> impl Future<Output = Answered> + Send {
     let statuses = ask.policy().statuses;
-    let (gateway, names_a_state) = (ask.gateway.clone(), admitted.claim.names_a_state());
+    let (gateway, names_a_state) = (ask.gateway.clone(), admitted.judged.claim.names_a_state());
     let target = ask.target.spelled.clone();
     let teller = Teller::new(
         ask.route.metrics.clone(),
         ask.policy().name.clone(),
         ask.method.clone(),
-        named.id.clone(),
+        admitted.judged.named.id.clone(),
     );
     // In a box of its own: it is large, and would be copied each time that it is handed on.
-    let work = Box::pin(carry(ask, named, effect, parts, body, admitted, forwarding));
+    let work = Box::pin(carry(ask, effect, parts, body, admitted, forwarding));
     async move {
         let answered = teller.outlive(work).await;
         answered.unwrap_or_else(|| {
@@ -97,17 +95,17 @@ pub fn forward(
 
 fn carry(
     ask: Box<Ask>,
-    named: Named,
     effect: Effect,
     parts: Box<Parts>,
     body: OutgoingBody,
-    mut admitted: Box<Admitted>,
+    admitted: Admitted,
     forwarding: InFlight,
 ) -> impl Future<Output = Carried> + Send {
     let verified =
         ask.policy().etag_on_put == EtagOnPut::Verified && ask.method == Method::PUT && !ask.observes();
     let mut sent = Sent::of(&ask, &parts, &body, verified);
-    sent.digest = admitted.twice.digest;
+    let Admitted { permit, judged, mut twice, waited: _ } = admitted;
+    sent.digest = twice.digest;
     let body = match &sent.content {
         Some(content) => body.noted_in(content.clone()),
         None => body,
@@ -115,34 +113,28 @@ fn carry(
     async move {
         // Until it is settled.
         let _forwarding = forwarding;
-        if under_permit::asks(&admitted.claim, &admitted.rules)
-            && let Err(refusal) =
-                Box::pin(under_permit::check(&ask, &named, &parts, effect, &admitted.claim, &admitted.rules))
-                    .await
+        if under_permit::asks(&judged)
+            && let Err(refusal) = Box::pin(under_permit::check(&ask, &parts, effect, &judged)).await
         {
-            give_up(admitted.permit).await;
+            Box::pin(give_up(permit)).await;
             let outcome = if refusal.kind.is_conflict() { "refused" } else { "unreachable" };
-            let answered = (ask.refuse(&parts.headers, Some(&named), &refusal), outcome);
+            let answered = (ask.refuse(&parts.headers, Some(&judged.named), &refusal), outcome);
             return Carried { answered, outcome: None };
         }
-        let request = onward_as_judged(&ask, &parts, body, admitted.translated.as_ref());
-        admitted.twice.forwards();
+        let request = onward_as_judged(&ask, &parts, body, judged.translated.as_ref());
+        twice.forwards();
         let sent_at = Instant::now();
         let answered = exchange(&ask.route.pool, request, &ask.bounds, Over::Quiet).await;
         ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
-        let judged = Judged { claim: &admitted.claim, view: admitted.view };
         match answered {
             Ok(answer) => {
-                let carried =
-                    settle_answered(&ask, &named, &parts, answer, admitted.permit, &judged, &sent).await;
-                let twice = admitted.twice;
+                let carried = settle_answered(&ask, &parts, answer, permit, &judged, &sent).await;
                 if twice.keeps_answers() { Box::pin(twice.keep(&ask, carried)).await } else { carried }
             }
             Err(no_answer) => {
-                let carried =
-                    settle_unanswered(&ask, &named, &parts, &no_answer, admitted.permit, &judged, &sent)
-                        .await;
-                admitted.twice.unanswered(outcome(no_answer.end, ask.policy()));
+                let settled = settle_unanswered(&ask, &parts, &no_answer, permit, &judged, &sent);
+                let carried = Box::pin(settled).await;
+                twice.unanswered(outcome(no_answer.end, ask.policy()));
                 carried
             }
         }
@@ -166,17 +158,17 @@ fn onward_as_judged(
 
 async fn settle_unanswered(
     ask: &Ask,
-    named: &Named,
     parts: &Parts,
     no_answer: &NoAnswer,
-    permit: Result<WritePermit, Unjudged>,
-    judged: &Judged<'_>,
+    permit: Right,
+    judged: &Judged,
     sent: &Sent,
 ) -> Carried {
     log_no_answer(ask, no_answer);
     let ended = outcome(no_answer.end, ask.policy());
     let told = if ended == WriteOutcome::NotApplied { "unreachable" } else { "unknown" };
     let unheard = unheard(&ask.gateway, no_answer.end, judged.claim.names_a_state());
+    let named = &judged.named;
     let refusal = ask.refuse(&parts.headers, Some(named), &unheard);
     settle(ask, named, permit, ended, || sent.look(ask, named, parts, refusal.status())).await;
     forget(ask, judged.view, ended);
@@ -221,14 +213,14 @@ pub(super) async fn show(
 
 async fn settle_answered(
     ask: &Ask,
-    named: &Named,
     parts: &Parts,
     mut answer: Answer<OriginBody>,
-    permit: Result<WritePermit, Unjudged>,
-    judged: &Judged<'_>,
+    permit: Right,
+    judged: &Judged,
     sent: &Sent,
 ) -> Carried {
-    let Judged { claim, view } = *judged;
+    let Judged { named, claim, view, .. } = judged;
+    let view = *view;
     let status = answer.status();
     let mut ended = outcome(WriteEnd::Answered(status), ask.policy());
     // An origin may answer before it has read the whole body: it can still be applying it.
@@ -324,13 +316,6 @@ async fn answer_as_shown(
     }
 }
 
-/// What a write was judged by.
-struct Judged<'a> {
-    claim: &'a Claim,
-    /// Its author's, where the route infers.
-    view: Option<View>,
-}
-
 /// I3: until the answer is written out, nobody knows what the write's author knows of it.
 fn forget(ask: &Ask, view: Option<View>, ended: WriteOutcome) {
     if let Some(view) = view.filter(|_| settlement_forgets(ended)) {
@@ -356,7 +341,7 @@ fn answers_with_tag(ask: &Ask, status: StatusCode, claim: &Claim) -> bool {
 async fn settle(
     ask: &Ask,
     named: &Named,
-    permit: Result<WritePermit, Unjudged>,
+    permit: Right,
     ended: WriteOutcome,
     look: impl FnOnce() -> Option<Look>,
 ) -> Option<Settlement> {
