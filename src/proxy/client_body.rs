@@ -6,15 +6,16 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
 use pingora::protocols::Stream;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::sync::oneshot;
 
 use super::body::BodyError;
 use super::client::ClientStream;
+use super::client_tunnel::ClientUpgrade;
 use super::reading::Room;
 use crate::http1::decode::{BadBody, Decoded, Decoder};
 use crate::http1::encode::Outbox;
@@ -130,8 +131,19 @@ impl Wire {
     /// # Errors
     /// If the connection is broken.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_stream(|stream| stream.poll_flush(cx))
+    }
+
+    /// Does this with the stream.
+    ///
+    /// # Errors
+    /// If that fails, or it is closed.
+    pub fn poll_stream<T>(
+        &mut self,
+        poll: impl FnOnce(Pin<&mut ClientStream<Stream>>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         match &mut self.stream {
-            Some(stream) => Pin::new(stream).poll_flush(cx),
+            Some(stream) => poll(Pin::new(stream)),
             None => Poll::Ready(Err(closed())),
         }
     }
@@ -367,61 +379,5 @@ impl Drop for ClientBody {
         if let Some(waits) = wire.body.waits_for_end.take() {
             waits.wake();
         }
-    }
-}
-
-/// A client's connection that may become a tunnel.
-pub struct ClientUpgrade {
-    upgraded: oneshot::Receiver<()>,
-    wire: SharedWire,
-}
-
-impl ClientUpgrade {
-    /// The connection, when its client has been told. `None` if that came to nothing.
-    pub async fn tunnel(self) -> Option<ClientTunnel> {
-        self.upgraded.await.ok().map(|()| ClientTunnel(self.wire))
-    }
-}
-
-/// A connection that has become a tunnel: what came behind the request comes first.
-pub struct ClientTunnel(SharedWire);
-
-impl ClientTunnel {
-    fn with_stream<T>(
-        &self,
-        poll: impl FnOnce(Pin<&mut ClientStream<Stream>>) -> Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        match &mut self.0.lock().stream {
-            Some(stream) => poll(Pin::new(stream)),
-            None => Poll::Ready(Err(closed())),
-        }
-    }
-}
-
-impl AsyncRead for ClientTunnel {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut wire = self.0.lock();
-        if !wire.come.is_empty() {
-            let here = wire.come.len().min(buf.remaining());
-            buf.put_slice(wire.come.get(..here).unwrap_or_default());
-            wire.come.advance(here);
-            return Poll::Ready(Ok(()));
-        }
-        drop(wire);
-        self.with_stream(|stream| stream.poll_read(cx, buf))
-    }
-}
-
-impl AsyncWrite for ClientTunnel {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.with_stream(|stream| stream.poll_write(cx, bytes))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with_stream(|stream| stream.poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with_stream(|stream| stream.poll_shutdown(cx))
     }
 }

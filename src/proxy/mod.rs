@@ -10,6 +10,7 @@ pub mod body;
 pub mod changes;
 pub mod client;
 pub mod client_body;
+pub mod client_tunnel;
 pub mod connection;
 pub mod cors;
 pub mod date;

@@ -6,7 +6,8 @@ use smallvec::SmallVec;
 
 use super::ask::Ask;
 use super::body::{AnswerBody, OriginBody};
-use super::client_body::{ClientBody, ClientUpgrade};
+use super::client_body::ClientBody;
+use super::client_tunnel::ClientUpgrade;
 use super::fields::{RequestEdit, to_client, to_origin, upgrade_of};
 use super::observe;
 use super::origin::exchange::{NoAnswer, exchange};

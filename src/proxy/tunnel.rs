@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::ask::Ask;
-use super::client_body::ClientUpgrade;
+use super::client_tunnel::ClientUpgrade;
 use super::origin::connection::OriginTunnel;
 use crate::report::limits_hit::Limit;
 
