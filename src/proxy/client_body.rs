@@ -218,16 +218,49 @@ impl Wire {
         }
     }
 
-    /// Takes what has come of a body that nobody wants, and drops it. Whether that was all of it.
-    pub fn drop_rest(&mut self, cx: &mut Context<'_>) -> bool {
-        self.body.invitation = b"";
+    /// Ready when the client has left. What it sends meanwhile is kept: the next request. What belongs to a body that
+    /// nobody wants is dropped, a read at a time: there may be no end of it, and others have their turn in between.
+    pub fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            match self.poll_body(cx) {
-                Poll::Ready(Ok(Decoded::Data(_) | Decoded::Needs)) if !self.body.decoder.is_over() => {}
-                Poll::Ready(Ok(_)) => return true,
-                Poll::Ready(Err(_)) | Poll::Pending => return false,
+            // Where somebody else reads, that is where it is seen first; when that has ended, it is looked for here.
+            let dropped = match ready!(self.poll_taken(cx)) {
+                Taken::Whole if self.come.is_empty() => false,
+                Taken::Left => match self.drop_come() {
+                    Ok(true) => continue,
+                    Ok(false) => true,
+                    Err(_) => return Poll::Ready(()),
+                },
+                Taken::Whole | Taken::NotYet | Taken::Broken => return Poll::Pending,
+            };
+            match ready!(self.poll_fill(cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) if dropped => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Ok(_) => {}
             }
         }
+    }
+
+    /// Takes what there is by now of a body that nobody wants, and drops it. Whether that was all of it.
+    pub fn drop_rest(&mut self, cx: &mut Context<'_>) -> bool {
+        while let Ok(over) = self.drop_come() {
+            if over || !matches!(self.poll_fill(cx), Poll::Ready(Ok(1..))) {
+                return over;
+            }
+        }
+        false
+    }
+
+    /// Drops what has come of a body. Whether that was the end of it.
+    fn drop_come(&mut self) -> Result<bool, BadBody> {
+        while !self.body.decoder.is_over() {
+            if matches!(self.body.decoder.take(&mut self.come)?, Decoded::Needs) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Gives back what a message took. To be called between messages.
@@ -379,5 +412,55 @@ impl Drop for ClientBody {
         if let Some(waits) = wire.body.waits_for_end.take() {
             waits.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use prometheus::{IntCounterVec, IntGauge, Opts};
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+    use crate::proxy::client::Client;
+    use crate::proxy::in_flight::Counter;
+    use crate::proxy::patience::Pace;
+    use crate::report::limits_hit::LimitsHit;
+
+    /// A wire, and its client's end of it.
+    fn wire() -> (SharedWire, DuplexStream) {
+        let (near, far) = duplex(1024 * 1024);
+        let hits =
+            LimitsHit::new(&IntCounterVec::new(Opts::new("hits", "hits"), &["limit"]).expect("counts"));
+        let counted = Counter::new(IntGauge::new("open", "open").expect("a gauge")).enter(1).expect("one");
+        let client = Client::new(None, Pace::new(Duration::MAX, hits));
+        (Wire::new(ClientStream::new(Box::new(near), client, counted)), far)
+    }
+
+    // A client may be sending without end what nobody wants.
+    #[tokio::test]
+    async fn what_nobody_wants_is_dropped_a_read_at_a_time_and_what_comes_behind_it_is_kept() {
+        const LONG: usize = 900_000;
+        let (wire, mut client) = wire();
+        let length = BodyLength::Exact(LONG as u64);
+        drop(ClientBody::begin(&wire, Behind { length, awaits_continue: true, may_upgrade: false }));
+        client.write_all(&[&[b'x'; LONG], &b"GET"[..]].concat()).await.expect("room for it");
+        let mut longest = 0;
+        poll_fn(|cx| {
+            let mut wire = wire.lock();
+            assert!(wire.poll_left(cx).is_pending());
+            longest = longest.max(wire.come.len());
+            if wire.taken() == Taken::Whole { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        assert!(longest <= 128 * 1024, "{longest} at a time");
+        assert_eq!(&wire.lock().come[..], b"GET");
+        // Nor was anybody invited to send it.
+        wire.lock().close();
+        let mut told = Vec::new();
+        client.read_to_end(&mut told).await.expect("the end");
+        assert!(told.is_empty(), "{}", String::from_utf8_lossy(&told));
     }
 }

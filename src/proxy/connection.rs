@@ -193,20 +193,7 @@ impl Connection {
         if let Poll::Ready(answer) = answering.as_mut().poll(cx) {
             return Poll::Ready(answer.map_err(|_| End::Gone));
         }
-        self.poll_left(cx).map(|()| Err(End::Gone))
-    }
-
-    /// Ready when the client has left. What it sends meanwhile is kept: the next request.
-    fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut wire = self.wire.lock();
-        // Where somebody else reads, that is where it is seen first; when that has ended, it is looked for here.
-        while ready!(wire.poll_taken(cx)) == Taken::Whole && wire.come.is_empty() {
-            match ready!(wire.poll_fill(cx)) {
-                Ok(0) | Err(_) => return Poll::Ready(()),
-                Ok(_) => {}
-            }
-        }
-        Poll::Pending
+        self.wire.lock().poll_left(cx).map(|()| Err(End::Gone))
     }
 
     async fn send(
@@ -269,7 +256,7 @@ impl Connection {
                 Filled::Waits if self.wire.lock().taken() == Taken::Broken => {
                     return Poll::Ready(Err(End::Gone));
                 }
-                Filled::Waits => return self.poll_left(cx).map(|()| Err(End::Gone)),
+                Filled::Waits => return self.wire.lock().poll_left(cx).map(|()| Err(End::Gone)),
             }
         }
     }

@@ -279,3 +279,30 @@ fn an_answer_that_came_early_is_given_up_with_its_client() {
         }
     }
 }
+
+// Where an upload had been given up, nobody read from its client any more: what was still done for it, such as the
+// question to the origin that a preflight may take, went on when that left.
+#[test]
+fn what_is_done_behind_an_early_answer_is_given_up_with_its_client_when_the_upload_has_been() {
+    const FIELDS: &str = "Origin: http://page\r\nAccess-Control-Request-Method: PUT\r\n\
+                          Access-Control-Request-Headers: if-match\r\nContent-Length: 100000\r\n";
+    for leave in WAYS {
+        let limits = PATIENT.replace("upload_timeout = \"1h\"", "upload_timeout = \"1s\"");
+        let upstream = "[upstreams.origin]\nservers = [\"{origin}\"]\nresponse_timeout = \"1h\"";
+        let (origin, proxy) = items_with(&format!("cors = true\n{limits}\n{upstream}"));
+        let (tell, told) = shared();
+        origin.once("OPTIONS", "/items/1", |exchange| exchange.write(empty("404 Not Found", &[])));
+        origin.once("GET", "/items/1", move |exchange| {
+            say(&tell, exchange.hung_up_within(HANG));
+            exchange.close()
+        });
+        let mut client = proxy.connect();
+        client.send(format!("OPTIONS /items/1 HTTP/1.1\r\nHost: a\r\n{FIELDS}\r\nxx"));
+        proxy.await_metric("ifmatch_limits_hit_total{limit=\"limits.upload_timeout\"}", 1);
+        // Nobody wants it, and its end is still to come.
+        client.send("x".repeat(50_000));
+        leave(client);
+        assert_eq!(told.recv_timeout(HANG), Ok(true), "the proxy hangs up");
+        expect_given_up(&origin, &proxy);
+    }
+}
