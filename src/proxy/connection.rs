@@ -252,10 +252,6 @@ impl Connection {
                 Filled::Whole => return Poll::Ready(Ok(())),
                 Filled::Broken => return Poll::Ready(Err(End::Gone)),
                 Filled::InPart => {}
-                // Its upload gives up on a request that broke off, and tells the answer; perhaps after that was asked.
-                Filled::Waits if self.wire.lock().taken() == Taken::Broken => {
-                    return Poll::Ready(Err(End::Gone));
-                }
                 Filled::Waits => return self.wire.lock().poll_left(cx).map(|()| Err(End::Gone)),
             }
         }

@@ -166,7 +166,10 @@ impl Connection {
     /// # Errors
     /// If the connection is broken; with what a write failed with, once all that had arrived before was read.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.has_failed() {
+        // What is sent beside it may fail of something that no socket tells, such as a client that breaks off.
+        if self.upload.failed().is_some()
+            || self.beside.as_ref().is_some_and(|beside| beside.fails_beside(cx))
+        {
             return Poll::Ready(
                 self.read_rest(self.upload.failed().unwrap_or(io::ErrorKind::ConnectionReset)),
             );

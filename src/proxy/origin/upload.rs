@@ -5,7 +5,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use http_body::Body;
 use parking_lot::Mutex;
@@ -206,6 +206,8 @@ pub struct Beside {
     state: AtomicU8,
     /// Held from a write until it is told that it failed.
     writing: Mutex<()>,
+    /// Who waits for more of the answer.
+    reader: Mutex<Option<Waker>>,
     ended: Notify,
 }
 
@@ -218,6 +220,16 @@ impl Beside {
     fn tell(&self, state: u8) {
         let _told_already = self.state.compare_exchange(GOING_ON, state, Ordering::AcqRel, Ordering::Acquire);
         self.ended.notify_waiters();
+        let reader = self.reader.lock().take();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// Whether it may lack its end; wakes the task when that is told later.
+    pub fn fails_beside(&self, cx: &Context<'_>) -> bool {
+        *self.reader.lock() = Some(cx.waker().clone());
+        self.has_failed()
     }
 
     /// Whether it may lack its end.
@@ -282,5 +294,117 @@ impl RequestEnd {
             beside.ended().await;
         }
         self.has_left()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::mpsc::channel;
+    use std::task::Wake;
+    use std::time::Duration;
+
+    use prometheus::{IntCounterVec, IntGauge, Opts};
+    use socket2::SockRef;
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    use super::super::connection::Connection;
+    use super::*;
+    use crate::proxy::patience::Total;
+    use crate::report::limits_hit::{Limit, LimitsHit};
+
+    /// A connection that something goes on beside, and the origin's end of it.
+    async fn connected() -> (Connection, Arc<Beside>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let near = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a listener");
+        let (far, _) = listener.accept().await.expect("a client");
+        let mut connection = Connection::new(near, IntGauge::new("open", "open").expect("a gauge"));
+        let beside = Arc::<Beside>::default();
+        connection.beside = Some(beside.clone());
+        (connection, beside, far)
+    }
+
+    /// Whoever reads the answer.
+    struct Reader {
+        beside: Arc<Beside>,
+        /// That what is beside it has failed.
+        told: AtomicBool,
+        /// While nobody else could ask for it.
+        first: AtomicBool,
+    }
+
+    impl Reader {
+        fn new(beside: &Arc<Beside>) -> Arc<Self> {
+            Arc::new(Reader {
+                beside: beside.clone(),
+                told: AtomicBool::default(),
+                first: AtomicBool::default(),
+            })
+        }
+    }
+
+    impl Wake for Reader {
+        fn wake(self: Arc<Self>) {
+            self.told.store(self.beside.has_failed(), Ordering::Release);
+            self.first.store(self.beside.writing.is_locked(), Ordering::Release);
+        }
+    }
+
+    // A request that its client breaks off fails without a word from the origin's socket. Whoever had asked just before
+    // waited for the answer's next byte.
+    #[tokio::test]
+    async fn who_waits_for_an_answer_is_woken_when_its_request_fails_beside_it() {
+        let (mut connection, beside, _origin) = connected().await;
+        let reader = Reader::new(&beside);
+        let waker = reader.clone().into();
+        let mut cx = Context::from_waker(&waker);
+        assert!(connection.poll_fill(&mut cx).is_pending());
+        drop(Told(beside));
+        assert!(reader.told.load(Ordering::Acquire));
+        assert!(matches!(connection.poll_fill(&mut cx), Poll::Ready(Err(_))));
+    }
+
+    // A reset is told to whoever asks the socket first. Where that was a write, a read beside it found a good end of the
+    // answer before the write had told what it knew.
+    #[tokio::test]
+    async fn a_write_tells_of_its_failure_before_anybody_else_may_ask() {
+        const MORE_THAN_SOCKETS_TAKE: usize = 16 * 1024 * 1024;
+        let (mut connection, beside, origin) = connected().await;
+        let reader = Reader::new(&beside);
+        assert!(!beside.fails_beside(&Context::from_waker(&reader.clone().into())));
+        let hits =
+            LimitsHit::new(&IntCounterVec::new(Opts::new("hits", "hits"), &["limit"]).expect("counts"));
+        let ends = Instant::now() + Duration::from_secs(3600);
+        let total = Total::new(ends, Limit::RequestTime, hits.clone());
+        let bounds = Bounds { silence: Duration::MAX, upload: Duration::MAX, total, hits };
+        let mut body = OutgoingBody::fixed(vec![b'x'; MORE_THAN_SOCKETS_TAKE].into());
+        let upload = &mut connection.upload;
+        upload.told = Some(beside);
+        upload.begin(|_| Encoder::Exact(MORE_THAN_SOCKETS_TAKE as u64));
+        SockRef::from(&origin).set_linger(Some(Duration::ZERO)).expect("a socket");
+        drop(origin);
+        let _sent_or_not = poll_fn(|cx| upload.poll_send(cx, &mut body, &bounds)).await;
+        assert!(upload.failed().is_some());
+        assert!(reader.told.load(Ordering::Acquire) && reader.first.load(Ordering::Acquire));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_an_answer_is_not_good_where_a_write_is_about_to_tell_that_it_failed() {
+        let (mut connection, beside, origin) = connected().await;
+        drop(origin);
+        let (writes, is_writing) = channel();
+        let writer = std::thread::spawn(move || {
+            let _writing = beside.writing.lock();
+            writes.send(()).expect("the test waits");
+            // Gives the reader a chance to be first. It is to say the same if it takes none.
+            for _ in 0..1000 {
+                std::thread::yield_now();
+            }
+            beside.tell(FAILED);
+        });
+        is_writing.recv().expect("the writer says so");
+        assert!(poll_fn(|cx| connection.poll_fill(cx)).await.is_err());
+        writer.join().expect("it only tells");
     }
 }
