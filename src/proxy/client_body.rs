@@ -43,6 +43,8 @@ struct Upload {
     broken: bool,
     /// Nobody wants the rest of it.
     left: bool,
+    /// Whoever takes the rest of it drops it.
+    goes_nowhere: bool,
     /// Woken when nothing more of it will be taken.
     waits_for_end: Option<Waker>,
     /// Who waits for more of it.
@@ -58,6 +60,7 @@ impl Upload {
             invitation,
             broken: false,
             left: false,
+            goes_nowhere: false,
             waits_for_end: None,
             reader: None,
             upgrade: None,
@@ -166,10 +169,20 @@ impl Wire {
         }
         self.stream = None;
         self.body.upgrade = None;
+        self.cut_body();
+    }
+
+    /// Whoever still takes the present request's body finds it broken.
+    pub fn cut_body(&mut self) {
         self.body.broken = true;
         if let Some(reader) = self.body.reader.take() {
             reader.wake();
         }
+    }
+
+    /// Whether the rest of the present request's body [goes nowhere](ClientBody::goes_nowhere).
+    pub fn body_goes_nowhere(&self) -> bool {
+        self.body.goes_nowhere
     }
 
     /// Sends the client a last word, if its socket takes it at once: nobody waits for a connection that has ended.
@@ -358,6 +371,16 @@ impl ClientBody {
     /// None.
     pub fn none() -> Self {
         ClientBody { wire: None, rest: Some(0), can_upgrade: None }
+    }
+
+    /// Whoever has it only drops what still comes: who waits for its end need not.
+    pub fn goes_nowhere(&self) {
+        let Some(wire) = &self.wire else { return };
+        let mut wire = wire.lock();
+        wire.body.goes_nowhere = true;
+        if let Some(waits) = wire.body.waits_for_end.take() {
+            waits.wake();
+        }
     }
 
     /// What the connection becomes, if the request is answered with 101.

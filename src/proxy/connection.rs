@@ -257,11 +257,12 @@ impl Connection {
         }
     }
 
-    /// Waits until the request's body is out of the way of the next request.
+    /// Waits until the request's body is out of the way of the next request; no longer than until the server stops, where
+    /// that only has to be dropped.
     async fn end_request(&mut self) -> Result<(), End> {
         poll_fn(|cx| {
             let mut wire = self.wire.lock();
-            Poll::Ready(match ready!(wire.poll_taken(cx)) {
+            Poll::Ready(match ready!(self.stopping.poll_taken(&mut wire, cx)) {
                 Taken::Whole => {
                     wire.rest();
                     Ok(())
@@ -287,7 +288,7 @@ impl Connection {
     async fn shut_down(&mut self) {
         const FOR: Duration = Duration::from_secs(1);
         // Somebody may still read the request's body, to send it on behind an early answer: its times are limited.
-        poll_fn(|cx| self.wire.lock().poll_taken(cx).map(drop)).await;
+        poll_fn(|cx| self.stopping.poll_taken(&mut self.wire.lock(), cx).map(drop)).await;
         // Best effort: whatever comes of it, the connection is closed.
         let _shut_or_not = poll_fn(|cx| self.wire.lock().poll_shutdown(cx)).await;
         if self.wire.lock().has_all_been_read() {
@@ -427,6 +428,17 @@ impl Stopping {
         }
         self.waits = Some(Waits { _stop: stop, task: cx.waker().clone() });
         Poll::Pending
+    }
+
+    /// How far a request's body was taken, when nobody is at it any more. A write under way is ended, and what goes
+    /// nowhere is cut off by the stop.
+    fn poll_taken(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Poll<Taken> {
+        let taken = wire.poll_taken(cx);
+        if taken.is_pending() && wire.body_goes_nowhere() && self.poll(cx).is_ready() {
+            wire.cut_body();
+            return Poll::Ready(Taken::Broken);
+        }
+        taken
     }
 }
 

@@ -226,6 +226,13 @@ impl OutgoingBody {
         }
     }
 
+    /// The origin has hung up: what still comes of it is only taken off its client.
+    pub fn goes_nowhere(&self) {
+        if let Source::Client(client) = &self.source {
+            client.body.goes_nowhere();
+        }
+    }
+
     /// Whether nothing of it was taken, so that it can be sent from its beginning.
     pub fn is_untouched(&self) -> bool {
         !self.taken
@@ -459,6 +466,7 @@ pub fn drain_request(mut body: ClientBody, bounds: &Bounds) {
 fn drain_what_comes(mut body: ClientBody, mut seen: usize, bounds: &Bounds) {
     const AT_MOST: usize = 1024 * 1024;
     let (at_most, hits) = (bounds.silence, bounds.hits.clone());
+    body.goes_nowhere();
     tokio::spawn(async move {
         let drained = async {
             while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {

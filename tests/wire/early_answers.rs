@@ -306,3 +306,51 @@ fn what_is_done_behind_an_early_answer_is_given_up_with_its_client_when_the_uplo
         expect_given_up(&origin, &proxy);
     }
 }
+
+/// Has it stop, and waits until its connections have heard of that.
+fn stop(proxy: &Proxy) {
+    let mut idle = proxy.connect();
+    idle.ask(&request("GET", "/items/1")).expect(200);
+    proxy.signal("TERM");
+    idle.expect_close();
+}
+
+#[test]
+fn the_stop_leaves_an_upload_behind_an_early_answer_to_its_origin() {
+    const LONG: usize = 3_000_000;
+    for fields in ["", "Connection: close\r\n"] {
+        let (_origin, mut proxy, told) = answered_early(LONG, NO_CONTENT);
+        let mut client = begin(&proxy, fields, LONG);
+        client.answer().expect(204);
+        stop(&proxy);
+        client.send("x".repeat(LONG - 2));
+        assert_eq!(told.recv_timeout(HANG), Ok(true), "the origin gets all of the body");
+        client.expect_close();
+        assert_eq!(proxy.await_exit().code(), Some(0));
+    }
+}
+
+// A body whose origin had hung up was taken off its client to its end, and the stop waited for that.
+#[test]
+fn a_body_that_its_origin_has_hung_up_on_does_not_hold_up_the_end() {
+    for fields in ["", "Connection: close\r\n"] {
+        let server = "[server]\ndrain_timeout = \"1h\"";
+        let (origin, mut proxy) = items_with(&format!("mode = \"off\"\n{PATIENT}\n{server}"));
+        let (go, may_go) = channel::<()>();
+        let may_go = Mutex::new(may_go);
+        origin.once("POST", "/items/1", move |exchange| {
+            exchange.read_some(2)?;
+            exchange.write(NO_CONTENT)?;
+            // Ends with the test's own end of it.
+            let _gone = may_go.lock().expect("one user").recv();
+            exchange.reset()
+        });
+        let mut client = begin(&proxy, fields, LENGTH);
+        client.answer().expect(204);
+        stop(&proxy);
+        go.send(()).expect("the origin waits");
+        client.drip("x");
+        client.expect_close();
+        assert_eq!(proxy.await_exit().code(), Some(0));
+    }
+}

@@ -191,6 +191,25 @@ fn a_connection_without_a_whole_request_does_not_hold_up_the_end() {
     }
 }
 
+// The rest of a refused request's body was waited for, as long as a silence may be, whatever else was to end.
+#[test]
+fn a_refused_client_that_keeps_the_rest_of_its_body_does_not_hold_up_the_end() {
+    let (_origin, mut proxy) =
+        items_with("[limits]\nbody_idle_timeout = \"1h\"\n[server]\ndrain_timeout = \"1h\"");
+    let clients = ["", "Connection: close\r\n"].map(|fields| {
+        let mut client = proxy.connect();
+        client.send(format!("PUT /items/1 HTTP/1.1\r\nHost: a\r\n{fields}Content-Length: 100\r\n\r\nxx"));
+        client.expect_answer_to("PUT");
+        client.answer().expect_refusal(428, "precondition-required");
+        client
+    });
+    proxy.signal("TERM");
+    for mut client in clients {
+        client.expect_close();
+    }
+    assert_eq!(proxy.await_exit().code(), Some(0));
+}
+
 #[test]
 fn after_sigterm_nobody_new_is_accepted() {
     let (origin, proxy) = items();

@@ -156,7 +156,7 @@ impl Upload {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if let Poll::Ready(ready) = self.socket.poll_write_ready(cx) {
                         if let Err(error) = ready {
-                            return Poll::Ready(self.fail(error));
+                            return Poll::Ready(self.fail(error, body));
                         }
                         continue;
                     }
@@ -164,20 +164,24 @@ impl Upload {
                     ready!(self.clock.poll_out(&bounds.patience(Some(total)), cx));
                     return Poll::Ready(Err(NotSent::TooSlow(io::ErrorKind::TimedOut.into())));
                 }
-                Err(error) => return Poll::Ready(self.fail(error)),
+                Err(error) => return Poll::Ready(self.fail(error, body)),
             }
         }
         Poll::Ready(Ok(()))
     }
 
-    fn fail(&mut self, error: io::Error) -> Result<(), NotSent> {
+    fn fail(&mut self, error: io::Error, body: &OutgoingBody) -> Result<(), NotSent> {
         self.out.clear();
         self.failed = Some(error.kind());
         // At once: whoever reads the answer would take the end of the connection for a good one.
         if let Some(told) = &self.told {
             told.tell(FAILED);
         }
-        if self.left == 0 { Err(NotSent::Unsent(error)) } else { Ok(()) }
+        if self.left == 0 {
+            return Err(NotSent::Unsent(error));
+        }
+        body.goes_nowhere();
+        Ok(())
     }
 
     /// Goes on in a task of its own, beside the answer that came early, and whatever becomes of that: to the end of the
