@@ -5,11 +5,14 @@ from enum import Enum
 
 NGINX, HAPROXY, PIPE, IFMATCH, NGINX_LUA = "nginx", "haproxy", "pipe", "ifmatch", "nginx-lua"
 PROXIES = (NGINX, HAPROXY, PIPE, IFMATCH, NGINX_LUA)
+# The same ifmatch with its routes in mode "off": what it is less than the other one is the guard's own share.
+UNGUARDED = "ifmatch-off"
 GUARDS = (IFMATCH, NGINX_LUA)
 
 # What a case that is answered by the guard is compared with: the same requests, forwarded.
 _SHORT = (NGINX, IFMATCH, NGINX_LUA)
 _PLAIN = (NGINX, HAPROXY, PIPE, IFMATCH)
+_ALL = (NGINX, HAPROXY, PIPE, IFMATCH, UNGUARDED, NGINX_LUA)
 
 STALE_TAG = '"0000000000000000.00000000.0.00000000"'
 
@@ -60,9 +63,9 @@ _PUT_STALE = Constant("PUT", "/1k/get", Tag.STALE_IF_MATCH)
 _GET_KNOWN = Constant("GET", "/1k/get", Tag.CURRENT_IF_NONE_MATCH)
 
 CASES = (
-    Case("get-1k", "GET 1 KiB", 64, _GET, _OK),
+    Case("get-1k", "GET 1 KiB", 64, _GET, _OK, _ALL),
     Case("get-100k", "GET 100 KiB", 64, _GET_LARGE, _OK, _PLAIN),
-    Case("put-1k", "PUT 1 KiB, fresh If-Match", 64, Carried("put"), _OK),
+    Case("put-1k", "PUT 1 KiB, fresh If-Match", 64, Carried("put"), _OK, _ALL),
     Case("put-412", "PUT 1 KiB, stale If-Match: 412", 64, _PUT_STALE, frozenset({412}), _SHORT),
     Case("put-428", "PUT 1 KiB, no If-Match: 428", 64, Carried("blind"), frozenset({428}), _SHORT),
     Case("get-304", "GET 1 KiB, current If-None-Match: 304", 64, _GET_KNOWN, frozenset({304}), _SHORT),

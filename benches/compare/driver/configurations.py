@@ -96,11 +96,13 @@ max_connections = 2048
 name = "small"
 path = "/1k/{{id}}"
 upstream = "origin"
+mode = "{mode}"
 
 [[routes]]
 name = "large"
 path = "/100k/{{id}}"
 upstream = "origin"
+mode = "{mode}"
 """
 
 
@@ -123,5 +125,5 @@ def haproxy(listen: str, origin: str) -> str:
     return HAPROXY.format(listen=listen, origin=origin)
 
 
-def ifmatch(listen: str, admin: str, origin: str) -> str:
-    return IFMATCH.format(listen=listen, admin=admin, origin=origin)
+def ifmatch(listen: str, admin: str, origin: str, mode: str) -> str:
+    return IFMATCH.format(listen=listen, admin=admin, origin=origin, mode=mode)

@@ -40,6 +40,11 @@ class Figures:
         """Of the first proxy to the second, each in the same round."""
         return self.ratio_of((case, proxies[0]), (case, proxies[1]), paced, figure)
 
+    def share(self, case: str, proxies: tuple[str, str], paced: bool, figure: Figure) -> Spread | None:
+        """Percent of the second proxy's that the first one lacks, each in the same round."""
+        pairs = zip(*(self.of(case, proxy, paced) for proxy in proxies))
+        return _spread([100 * (1 - figure(less) / figure(whole)) for less, whole in pairs])
+
     def ratio_of(self, one: tuple[str, str], other: tuple[str, str], paced: bool, figure: Figure) -> Spread | None:
         """Of a case and proxy to another, each in the same round."""
         pairs = zip(self.of(*one, paced), self.of(*other, paced))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from driver.cases import IFMATCH, PROXIES, Case
+from driver.cases import IFMATCH, PROXIES, UNGUARDED, Case
 from driver.figures import Figure, Figures, Spread
 from driver.results import Results
 from driver.window import Window
@@ -18,7 +18,7 @@ OTHERS = tuple(proxy for proxy in PROXIES if proxy != IFMATCH)
 
 def write(results: Results, file: Path) -> None:
     figures = Figures(results.windows)
-    parts = [*_head(results), *_ratios(results, figures), *_refusals(figures), *_idle(results)]
+    parts = [*_head(results), *_ratios(results, figures), *_guard(results, figures), *_refusals(figures), *_idle(results)]
     for case in results.plan.cases:
         parts += _case(results, figures, case)
     file.write_text("\n".join(parts))
@@ -52,6 +52,16 @@ def _ratios(results: Results, figures: Figures) -> list[str]:
         *section("Requests a second, saturated (more is better)", False, lambda window: window.requests_per_second),
         *section("p99 at the fixed rate (less is better)", True, lambda window: window.p99),
     ]
+
+
+def _guard(results: Results, figures: Figures) -> list[str]:
+    rows = []
+    for case in results.plan.cases:
+        shares = [figures.share(case.name, (UNGUARDED, IFMATCH), paced, lambda w: w.cpu) for paced in (True, False)]
+        if all(shares):
+            rows.append([case.title, *(_show(share, 1) for share in shares)])
+    head = ["", "% of CPU a request, at the fixed rate", "saturated"]
+    return ["### What of that is the guard's own", "", *_table(head, rows)] if rows else []
 
 
 def _refusals(figures: Figures) -> list[str]:

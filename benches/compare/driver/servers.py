@@ -80,8 +80,9 @@ class Launcher:
             case "haproxy":
                 file.write_text(configurations.haproxy(listen, origin))
                 return ["haproxy", "-db", "-f", str(file)]
-            case "ifmatch":
-                file.write_text(configurations.ifmatch(listen, f"127.0.0.1:{_free_port()}", origin))
+            case "ifmatch" | "ifmatch-off":
+                mode = "off" if name == "ifmatch-off" else "enforce"
+                file.write_text(configurations.ifmatch(listen, f"127.0.0.1:{_free_port()}", origin, mode))
                 return [str(self._programs.ifmatch), "run", "--config", str(file)]
         raise ValueError(f"no proxy is called {name}")
 
