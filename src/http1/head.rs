@@ -201,7 +201,7 @@ pub fn take_answer(
         ToPassOn::Nothing => headers.remove(header::CONTENT_LENGTH),
     }
     let head = come.split_to(length).freeze();
-    let reason = reason.map(|reason| Reason(reason.slice(&head)));
+    let reason = reason.map(|reason| Box::new(Reason(reason.slice(&head))));
     headers.came_in(head);
     let length = body_length;
     let persists = framing.persists(version) && length != BodyLength::UntilClose && !framing.says_both();

@@ -44,8 +44,8 @@ pub struct Reason(pub Bytes);
 pub struct AnswerParts {
     /// Its status.
     pub status: StatusCode,
-    /// Its own words for that.
-    pub reason: Option<Reason>,
+    /// Its own words for that. In a box: hardly any answer has some, and each would be copied with room for them.
+    pub reason: Option<Box<Reason>>,
     /// The version that it came in.
     pub version: Version,
     /// Its fields.

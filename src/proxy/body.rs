@@ -19,6 +19,7 @@ use super::origin::upload::RequestEnd;
 use super::patience::{Bounds, Clock, Patience};
 use crate::http1::decode::{Decoded, Decoder};
 use crate::http1::framing::BodyLength;
+use crate::http1::message::Answer;
 use crate::report::limits_hit::Limit;
 
 /// What a body ends with when it does not end well.
@@ -291,17 +292,19 @@ pub enum AnswerContent {
 /// The body of an answer to the client. Whoever counts requests in flight counts it until it is gone.
 pub struct AnswerBody {
     content: Content,
-    /// Whether it was read to its end.
-    over: bool,
     delivery: Option<Box<Delivery>>,
     _in_flight: Option<Arc<InFlight>>,
 }
+
+/// An answer is moved a dozen times on its way, and what is larger than this by a call.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Answer<AnswerBody>>() <= 128);
 
 enum Content {
     Fixed(Option<Bytes>),
     Origin(OriginBody),
     /// Of which so much was read already.
-    Begun(Option<Bytes>, OriginBody),
+    Begun(Box<(Bytes, OriginBody)>),
 }
 
 impl AnswerBody {
@@ -319,14 +322,12 @@ impl AnswerBody {
     pub fn read(content: AnswerContent) -> Self {
         match content {
             AnswerContent::Whole(bytes) => AnswerBody::fixed(bytes),
-            AnswerContent::Longer(bytes, rest) => {
-                AnswerBody::of(Content::Begun(Some(bytes).filter(|b| !b.is_empty()), rest))
-            }
+            AnswerContent::Longer(bytes, rest) => AnswerBody::of(Content::Begun(Box::new((bytes, rest)))),
         }
     }
 
     fn of(content: Content) -> Self {
-        AnswerBody { content, over: false, delivery: None, _in_flight: None }
+        AnswerBody { content, delivery: None, _in_flight: None }
     }
 
     /// Hands this over when all of it was taken; never, if it is dropped before its end.
@@ -361,17 +362,21 @@ impl Body for AnswerBody {
         let this = self.get_mut();
         let next = match &mut this.content {
             Content::Fixed(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::Begun(begun @ Some(_), _) => {
-                Poll::Ready(begun.take().map(|bytes| Ok(Frame::data(bytes))))
+            Content::Begun(begun) if !begun.0.is_empty() => {
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut begun.0)))))
             }
-            Content::Origin(body) | Content::Begun(None, body) => body.poll(cx),
+            Content::Begun(begun) => begun.1.poll(cx),
+            Content::Origin(body) => body.poll(cx),
         };
         // Nothing comes after trailers, and nobody asks for anything after them.
-        this.over = match &next {
+        let is_over = match &next {
             Poll::Ready(None) => true,
             Poll::Ready(Some(Ok(frame))) => frame.is_trailers(),
             Poll::Ready(Some(Err(_))) | Poll::Pending => false,
         };
+        if is_over {
+            this.content = Content::Fixed(None);
+        }
         next
     }
 
@@ -379,7 +384,7 @@ impl Body for AnswerBody {
         match &self.content {
             Content::Fixed(bytes) => bytes.is_none(),
             Content::Origin(body) => body.is_end_stream(),
-            Content::Begun(begun, body) => begun.is_none() && body.is_end_stream(),
+            Content::Begun(begun) => begun.0.is_empty() && begun.1.is_end_stream(),
         }
     }
 
@@ -387,8 +392,8 @@ impl Body for AnswerBody {
         match &self.content {
             Content::Fixed(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
             Content::Origin(body) => body.size_hint(),
-            Content::Begun(begun, body) => match body.size_hint().exact() {
-                Some(rest) => SizeHint::with_exact(rest + begun.as_ref().map_or(0, |b| b.len() as u64)),
+            Content::Begun(begun) => match begun.1.size_hint().exact() {
+                Some(rest) => SizeHint::with_exact(rest + begun.0.len() as u64),
                 None => SizeHint::new(),
             },
         }
@@ -398,7 +403,7 @@ impl Body for AnswerBody {
 impl Drop for AnswerBody {
     /// A body is dropped as soon as its end was taken, or when nobody is left to send it to.
     fn drop(&mut self) {
-        let whole = self.over || self.is_end_stream();
+        let whole = self.is_end_stream();
         if let Some(delivery) = self.delivery.take().filter(|_| whole) {
             delivery.taken_whole();
         }

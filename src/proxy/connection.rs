@@ -212,7 +212,7 @@ impl Connection {
                 method,
                 version,
                 status: head.status,
-                reason: head.reason.as_ref(),
+                reason: head.reason.as_deref(),
                 fields: &head.headers,
                 length,
                 persists,

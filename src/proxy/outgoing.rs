@@ -106,11 +106,11 @@ struct Gated {
 }
 
 /// A request's body on its way to the origin.
+///
+/// What is large of it is in boxes: it is handed on from stage to stage, and would be copied each time.
 pub struct OutgoingBody {
-    /// What was read of it already, and goes first.
-    begun: Option<Bytes>,
     source: Source,
-    gate: Option<Gated>,
+    gate: Option<Box<Gated>>,
     /// Whether anything of it was taken.
     taken: bool,
     progress: Arc<BodyProgress>,
@@ -118,13 +118,15 @@ pub struct OutgoingBody {
 }
 
 enum Source {
-    Client(FromClient),
+    Client(Box<FromClient>),
     Fixed(Option<Bytes>),
     /// Came in chunks and was read whole: it goes on in chunks, with its trailer fields.
-    Chunked(Option<Bytes>, Option<HeaderMap>),
+    Chunked(Box<(Option<Bytes>, Option<HeaderMap>)>),
 }
 
 struct FromClient {
+    /// What was read of it already, and goes first.
+    begun: Option<Bytes>,
     body: ClientBody,
     patience: Patience,
     clock: Clock,
@@ -141,12 +143,12 @@ impl OutgoingBody {
         if body.is_end_stream() {
             return Self::empty();
         }
-        Self::new(Source::Client(FromClient {
-            body,
-            patience: bounds.patience(None),
-            clock: Clock::default(),
-            watch: None,
-        }))
+        Self::streamed(None, body, bounds)
+    }
+
+    fn streamed(begun: Option<Bytes>, body: ClientBody, bounds: &Bounds) -> Self {
+        let (patience, clock) = (bounds.patience(None), Clock::default());
+        Self::new(Source::Client(Box::new(FromClient { begun, body, patience, clock, watch: None })))
     }
 
     /// The client's body, of which this much was read already.
@@ -154,9 +156,7 @@ impl OutgoingBody {
         if rest.is_end_stream() {
             return Self::fixed(begun);
         }
-        let mut body = Self::from_client(rest, bounds);
-        body.begun = Some(begun).filter(|b| !b.is_empty());
-        body
+        Self::streamed(Some(begun).filter(|b| !b.is_empty()), rest, bounds)
     }
 
     /// A body that is in memory already.
@@ -170,7 +170,7 @@ impl OutgoingBody {
         match in_chunks {
             Some(trailers) if !bytes.is_empty() => {
                 let trailers = Some(trailers_to_origin(&trailers)).filter(|trailers| !trailers.is_empty());
-                Self::new(Source::Chunked(Some(bytes.into()), trailers))
+                Self::new(Source::Chunked(Box::new((Some(bytes.into()), trailers))))
             }
             Some(_) | None => Self::fixed(bytes.into()),
         }
@@ -186,7 +186,7 @@ impl OutgoingBody {
         if matches!(source, Source::Fixed(_) | Source::Chunked(..)) {
             progress.set(SENT);
         }
-        OutgoingBody { begun: None, source, gate: None, taken: false, progress, noted: None }
+        OutgoingBody { source, gate: None, taken: false, progress, noted: None }
     }
 
     /// Tells how far it has got.
@@ -215,14 +215,14 @@ impl OutgoingBody {
         let opened = Box::pin(async move {
             let _opened_or_not = tokio::time::timeout(CONTINUE_PATIENCE, closed.0.notified()).await;
         });
-        self.gate = Some(Gated { gate, opened });
+        self.gate = Some(Box::new(Gated { gate, opened }));
         self
     }
 
     /// The origin said 100 (Continue).
     pub fn is_asked_for(&self) {
-        if let Some(Gated { gate, .. }) = &self.gate {
-            gate.0.notify_one();
+        if let Some(gated) = &self.gate {
+            gated.gate.0.notify_one();
         }
     }
 
@@ -326,19 +326,17 @@ impl Body for OutgoingBody {
         }
         this.taken = true;
         match &mut this.source {
-            Source::Client(_) if this.begun.is_some() => {
-                Poll::Ready(this.begun.take().map(|bytes| Ok(noted_frame(&this.noted, bytes))))
-            }
             Source::Fixed(bytes) => {
                 Poll::Ready(bytes.take().map(|bytes| Ok(noted_frame(&this.noted, bytes))))
             }
-            Source::Chunked(bytes @ Some(_), _) => {
-                Poll::Ready(bytes.take().map(|bytes| Ok(noted_frame(&this.noted, bytes))))
-            }
-            Source::Chunked(None, trailers) => {
-                Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
-            }
+            Source::Chunked(rest) => Poll::Ready(match rest.0.take() {
+                Some(bytes) => Some(Ok(noted_frame(&this.noted, bytes))),
+                None => rest.1.take().map(|trailers| Ok(Frame::trailers(trailers))),
+            }),
             Source::Client(client) => {
+                if let Some(bytes) = client.begun.take() {
+                    return Poll::Ready(Some(Ok(noted_frame(&this.noted, bytes))));
+                }
                 let next = ready!(client.poll(cx, &this.progress));
                 if let (Some(content), Some(Ok(frame))) = (&this.noted, &next)
                     && let Some(data) = frame.data_ref()
@@ -352,9 +350,9 @@ impl Body for OutgoingBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
-            Source::Client(client) => self.begun.is_none() && client.body.is_end_stream(),
+            Source::Client(client) => client.begun.is_none() && client.body.is_end_stream(),
             Source::Fixed(bytes) => bytes.is_none(),
-            Source::Chunked(bytes, trailers) => bytes.is_none() && trailers.is_none(),
+            Source::Chunked(rest) => rest.0.is_none() && rest.1.is_none(),
         }
     }
 
@@ -362,7 +360,7 @@ impl Body for OutgoingBody {
         let length = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, |b| b.len() as u64);
         match &self.source {
             Source::Client(client) => {
-                let (rest, begun) = (client.body.size_hint(), length(&self.begun));
+                let (rest, begun) = (client.body.size_hint(), length(&client.begun));
                 match rest.exact() {
                     Some(exact) => SizeHint::with_exact(begun + exact),
                     None => SizeHint::new(),

@@ -125,10 +125,12 @@ fn carry(
         twice.forwards();
         let sent_at = Instant::now();
         let answered = exchange(&ask.route.pool, request, &ask.bounds, Over::Quiet).await;
-        ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
+        let answered_at = Instant::now();
+        ask.route.metrics.upstream_duration.observe((answered_at - sent_at).as_secs_f64());
         match answered {
             Ok(answer) => {
-                let carried = settle_answered(&ask, &parts, answer, permit, &judged, &sent).await;
+                let carried =
+                    settle_answered(&ask, &parts, (answer, answered_at), permit, &judged, &sent).await;
                 if twice.keeps_answers() { Box::pin(twice.keep(&ask, carried)).await } else { carried }
             }
             Err(no_answer) => {
@@ -214,7 +216,7 @@ pub(super) async fn show(
 async fn settle_answered(
     ask: &Ask,
     parts: &Parts,
-    mut answer: Answer<OriginBody>,
+    (mut answer, answered_at): (Answer<OriginBody>, Instant),
     permit: Right,
     judged: &Judged,
     sent: &Sent,
@@ -283,7 +285,7 @@ async fn settle_answered(
         && let Ok(value) = HeaderValue::from_bytes(&tag.field_value())
     {
         answer.headers_mut().insert(header::ETAG, value);
-        ask.gateway.reads.note(named.key, tag.version, Instant::now());
+        ask.gateway.reads.note(named.key, tag.version, answered_at);
     }
     if let Some((view, tag)) = shown {
         view.becomes(ask, tag, &mut answer);

@@ -318,7 +318,7 @@ fn written_again(side: &Side, message: &Message) {
                 method,
                 version: Version::HTTP_11,
                 status,
-                reason: head.answer.reason.as_ref(),
+                reason: head.answer.reason.as_deref(),
                 fields: &head.answer.headers,
                 length,
                 persists: head.persists,
