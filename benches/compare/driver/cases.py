@@ -5,7 +5,8 @@ from enum import Enum
 
 NGINX, HAPROXY, PIPE, IFMATCH, NGINX_LUA = "nginx", "haproxy", "pipe", "ifmatch", "nginx-lua"
 PROXIES = (NGINX, HAPROXY, PIPE, IFMATCH, NGINX_LUA)
-# The same ifmatch with its routes in mode "off": what it is less than the other one is the guard's own share.
+# The same process, asked for what is below a route in mode "off": what that takes less is the guard's own share. Two processes of
+# one program differ by some percent for as long as they live.
 UNGUARDED = "ifmatch-off"
 GUARDS = (IFMATCH, NGINX_LUA)
 

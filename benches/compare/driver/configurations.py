@@ -96,13 +96,17 @@ max_connections = 2048
 name = "small"
 path = "/1k/{{id}}"
 upstream = "origin"
-mode = "{mode}"
+
+[[routes]]
+name = "unguarded"
+path = "/1k/off/{{id}}"
+upstream = "origin"
+mode = "off"
 
 [[routes]]
 name = "large"
 path = "/100k/{{id}}"
 upstream = "origin"
-mode = "{mode}"
 """
 
 
@@ -125,5 +129,5 @@ def haproxy(listen: str, origin: str) -> str:
     return HAPROXY.format(listen=listen, origin=origin)
 
 
-def ifmatch(listen: str, admin: str, origin: str, mode: str) -> str:
-    return IFMATCH.format(listen=listen, admin=admin, origin=origin, mode=mode)
+def ifmatch(listen: str, admin: str, origin: str) -> str:
+    return IFMATCH.format(listen=listen, admin=admin, origin=origin)

@@ -121,13 +121,13 @@ class Generators:
 
     def _carry(self, case: Case, carried: Carried, server: Server, seconds: int, *paced: str) -> Generator:
         command = [str(self.load), server.address, carried.workload, "--connections", str(case.connections)]
-        command += ["--seconds", str(seconds), *paced, "--resources", str(self.resources)]
+        command += ["--seconds", str(seconds), *paced, "--resources", str(self.resources), "--below", server.below]
         output = self.folder / "load.log"
         return Generator(command, output, output, case.statuses(server.name))
 
 
 def _url(request: Constant, server: Server) -> str:
-    return f"http://{server.address}{request.path}"
+    return f"http://{server.address}{request.path.replace('/1k/', server.below)}"
 
 
 def _fields(request: Constant, server: Server) -> list[str]:

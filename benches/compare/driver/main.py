@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from driver import plot, report
 from driver.build import HERE, TARGET, Build, Programs, build_programs
 from driver.campaign import Campaign, Plan, say
-from driver.cases import CASES, PROXIES, UNGUARDED, Case
+from driver.cases import CASES, IFMATCH, PROXIES, UNGUARDED, Case
 from driver.failure import Failure
 from driver.generators import Generators
 from driver.idle import allow_files, bytes_per_idle_client
@@ -123,7 +123,9 @@ def _compare(options: Options, programs: Programs, cores: Cores, folder: Path) -
     with Launcher(programs, cores, folder) as launcher:
         origin = launcher.origin()
         idle = _idle(options, programs, cores, folder)
-        proxies = [launcher.proxy(name, origin) for name in (*PROXIES, UNGUARDED)]
+        proxies = [launcher.proxy(name, origin) for name in PROXIES]
+        guarded = proxies[PROXIES.index(IFMATCH)]
+        proxies.append(replace(guarded, name=UNGUARDED, below="/1k/off/"))
         generators = Generators(programs.load, options.resources, folder)
         campaign = Campaign(options.plan, generators, cores, origin, proxies)
         campaign.fill()

@@ -34,7 +34,7 @@ class Probe:
 def prove(server: Server) -> None:
     """A lost update is prevented by a guard, and by nothing else."""
     probe = Probe(server)
-    path = f"/1k/probe-{next(_fresh)}"
+    path = f"{server.below}probe-{next(_fresh)}"
     read = probe.ask("GET", path, 200)
     if server.name not in GUARDS:
         _require(read is None, f"{server.name} stamps a read with {read}")

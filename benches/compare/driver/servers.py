@@ -23,6 +23,8 @@ class Server:
     port: int
     tree: ProcessTree
     log: Path
+    below: str = "/1k/"
+    """Where its small resources are."""
 
     @property
     def address(self) -> str:
@@ -80,9 +82,8 @@ class Launcher:
             case "haproxy":
                 file.write_text(configurations.haproxy(listen, origin))
                 return ["haproxy", "-db", "-f", str(file)]
-            case "ifmatch" | "ifmatch-off":
-                mode = "off" if name == "ifmatch-off" else "enforce"
-                file.write_text(configurations.ifmatch(listen, f"127.0.0.1:{_free_port()}", origin, mode))
+            case "ifmatch":
+                file.write_text(configurations.ifmatch(listen, f"127.0.0.1:{_free_port()}", origin))
                 return [str(self._programs.ifmatch), "run", "--config", str(file)]
         raise ValueError(f"no proxy is called {name}")
 

@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::connection::Connection;
 use crate::workload::{Case, Turn, Workload};
 
-#[derive(Clone, Copy, Parser)]
+#[derive(Clone, Parser)]
 struct Options {
     address: SocketAddr,
     case: Case,
@@ -37,6 +37,9 @@ struct Options {
     /// How many resources there are. In `put` every connection has one of its own.
     #[arg(long, default_value_t = 1_000_000)]
     resources: u32,
+    /// Where they are.
+    #[arg(long, default_value = "/1k/")]
+    below: String,
 }
 
 /// One request that was answered.
@@ -50,7 +53,7 @@ struct Exchange {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
-    let workload = Rc::new(RefCell::new(Workload::new(options.case, options.connections, options.resources)));
+    let workload = Rc::new(RefCell::new(Workload::new(&options)));
     let begun = (Instant::now(), SystemTime::now());
     let exchanges = LocalSet::new().run_until(drive_all(options, workload)).await?;
     print(&exchanges, begun)?;

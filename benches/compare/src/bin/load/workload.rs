@@ -4,6 +4,7 @@
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
+use crate::Options;
 use crate::connection::Answer;
 
 /// As long as the tags of `ifmatch`: stated where no tag was given, so that proxies without a guard forward as many bytes.
@@ -59,6 +60,8 @@ impl Turn {
 
 pub(crate) struct Workload {
     case: Case,
+    /// What stands before the name of each resource.
+    below: String,
     random: SmallRng,
     /// For `fill`: the next resource.
     next: u32,
@@ -67,13 +70,14 @@ pub(crate) struct Workload {
 }
 
 impl Workload {
-    pub(crate) fn new(case: Case, connections: u32, resources: u32) -> Self {
+    pub(crate) fn new(options: &Options) -> Self {
+        let Options { case, connections, resources, ref below, .. } = *options;
         let resources = match case {
             Case::Put | Case::Blind => connections,
             Case::Mix | Case::Fill => resources,
         };
         let tags = (0..resources).map(|_| None).collect();
-        Self { case, random: SmallRng::seed_from_u64(SEED), next: 0, tags }
+        Self { case, below: below.clone(), random: SmallRng::seed_from_u64(SEED), next: 0, tags }
     }
 
     /// The next request of a connection, written to `request`; none if all is done. A write whose tag is not known becomes a
@@ -143,7 +147,8 @@ impl Workload {
             Case::Put | Case::Blind => "put",
             Case::Mix | Case::Fill => "mix",
         };
-        let line = format!("{} /1k/{case}-{} HTTP/1.1\r\nHost: compare\r\n", turn.method(), turn.resource());
+        let (method, below, resource) = (turn.method(), &self.below, turn.resource());
+        let line = format!("{method} {below}{case}-{resource} HTTP/1.1\r\nHost: compare\r\n");
         request.extend_from_slice(line.as_bytes());
         if let Turn::Write(resource) = turn {
             request.extend_from_slice(b"If-Match: ");
