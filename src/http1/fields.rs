@@ -9,7 +9,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
-pub use super::field_line::{FieldValue, Line};
+pub use super::field_line::{FieldValue, Line, NotText};
 use super::field_line::{Place, line_as_sent, write_line};
 
 /// Fields in their order.

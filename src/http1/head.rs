@@ -135,7 +135,6 @@ fn read_request(
         }
         _ => Keep::Field,
     })?;
-    let body_length = framing.of_request(version)?;
     if framing.says_both() {
         // RFC 9112 section 6.3: the coding counts, and the length is not passed on.
         headers.remove(header::CONTENT_LENGTH);
@@ -143,7 +142,8 @@ fn read_request(
     let head = come.split_to(length).freeze();
     let uri = Uri::from_maybe_shared(target.slice(&head)).map_err(|_| BadHead::Malformed)?;
     headers.came_in(head);
-    let length = body_length;
+    // After the target: one that is none is malformed, whatever its length.
+    let length = framing.of_request(version)?;
     Ok(Some(RequestHead {
         request: Box::new(RequestParts { method, uri, has_fragment, version, headers }),
         length,

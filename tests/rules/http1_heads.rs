@@ -380,3 +380,11 @@ fn a_head_that_comes_in_pieces_is_read_as_if_it_had_come_at_once() {
         }
     }
 }
+
+// What is wrong first is told: hyper says the same, and the order was once another one.
+#[test]
+fn a_target_that_is_none_is_malformed_whatever_the_length_of_the_body() {
+    let too_long = "Host: h\r\nContent-Length: 18446744073709551614\r\n\r\n";
+    assert_eq!(refused(&format!("PUT # HTTP/1.1\r\n{too_long}")), BadHead::Malformed);
+    assert_eq!(refused(&format!("PUT / HTTP/1.1\r\n{too_long}")), BadHead::BodyTooLong);
+}

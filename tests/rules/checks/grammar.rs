@@ -119,9 +119,14 @@ pub(super) fn is_kept(side: &Side, head: &[u8], body: Option<&[u8]>, message: &M
     };
     assert_eq!(Some(message.head.length()), expected, "RFC 9112 section 6.3");
     assert!(version == Version::HTTP_11 || codings.is_empty() || expected == Some(BodyLength::Exact(0)));
-    let options = members(&values(&fields, &header::CONNECTION));
-    let says = |option: &[u8]| options.iter().any(|member| member.eq_ignore_ascii_case(option));
-    let goes_on = !says(b"close") && (version == Version::HTTP_11 || says(b"keep-alive"));
+    let connection = values(&fields, &header::CONNECTION);
+    let says = |lines: &[&[u8]], option: &[u8]| {
+        members(lines).iter().any(|member| member.eq_ignore_ascii_case(option))
+    };
+    // What is no text may ask for the end, and for nothing more.
+    let in_text: Vec<_> = connection.iter().copied().filter(|line| line.is_ascii()).collect();
+    let goes_on =
+        !says(&connection, b"close") && (version == Version::HTTP_11 || says(&in_text, b"keep-alive"));
     let persists = match &message.head {
         Head::Request(_) => goes_on && !says_both,
         Head::Answer(_) => goes_on && !says_both && expected != Some(BodyLength::UntilClose),
