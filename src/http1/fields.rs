@@ -80,14 +80,12 @@ impl Fields {
 
     /// Whether one of them has this name.
     pub fn contains_key(&self, name: impl Borrow<HeaderName>) -> bool {
-        let name = name.borrow();
-        self.list.iter().any(|field| field.is(name) && !field.is_removed())
+        self.get(name).is_some()
     }
 
     /// The first value of this name.
     pub fn get(&self, name: impl Borrow<HeaderName>) -> Option<FieldValue<'_>> {
-        let name = name.borrow();
-        self.list.iter().filter(|field| field.is(name)).find_map(|field| field.value(&self.head))
+        self.get_all(name).next()
     }
 
     /// The values of this name, in their order.
@@ -101,12 +99,7 @@ impl Fields {
 
     /// A copy of the first value of this name.
     pub fn get_owned(&self, name: impl Borrow<HeaderName>) -> Option<HeaderValue> {
-        let name = name.borrow();
-        self.list.iter().filter(|field| field.is(name)).find_map(|field| match &field.value {
-            Stored::Came(place) => HeaderValue::from_bytes(place.within(&self.head)).ok(),
-            Stored::PutIn(value) => Some(value.clone()),
-            Stored::Removed => None,
-        })
+        self.get(name).and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok())
     }
 
     /// Puts in a value in place of all that this name has.

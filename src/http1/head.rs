@@ -194,7 +194,6 @@ pub fn take_answer(
         }
         Keep::Field
     })?;
-    let body_length = framing.of_answer(method, status, version)?;
     match framing.length_to_pass_on() {
         ToPassOn::AsSent => {}
         ToPassOn::Only(length) => headers.insert(header::CONTENT_LENGTH, length.into()),
@@ -203,7 +202,7 @@ pub fn take_answer(
     let head = come.split_to(length).freeze();
     let reason = reason.map(|reason| Box::new(Reason(reason.slice(&head))));
     headers.came_in(head);
-    let length = body_length;
+    let length = framing.of_answer(method, status, version)?;
     let persists = framing.persists(version) && length != BodyLength::UntilClose && !framing.says_both();
     let answer = AnswerParts { status, reason, version, headers };
     Ok(Some(AnswerHead { answer, length, persists }))
