@@ -125,7 +125,7 @@ fn blind(key: ResourceKey) -> BeginWrite {
 }
 
 fn states(key: ResourceKey, version: Version) -> BeginWrite {
-    let condition = VersionCondition { any_of: Some(vec![version]), none_of: Vec::new() };
+    let condition = VersionCondition { any_of: Some([version].into()), none_of: Vec::new() };
     BeginWrite { condition, ..blind(key) }
 }
 

@@ -136,7 +136,7 @@ fn resources(gateway: &Gateway, asked: &str) -> Response<AnswerBody> {
     }
     match aim::resource(policy, &parsed, in_target, None) {
         Ok(id) => {
-            let key = gateway.ledger.key(&live.names, &policy.upstream, &id);
+            let key = route.keys.key(&live.names, &id);
             let found = gateway.ledger.inspect(key, route.whole);
             let told = json!({
                 "path": target,

@@ -5,6 +5,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use smallvec::SmallVec;
+
 use super::policy::{RoutePolicy, Unconditional, WeakIfMatch};
 use super::say;
 use super::validator::{Validator, is_same, satisfies};
@@ -32,7 +34,7 @@ pub enum HoldMode {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VersionCondition {
     /// The current version must be one of these.
-    pub any_of: Option<Vec<Version>>,
+    pub any_of: Option<SmallVec<[Version; 1]>>,
     /// The current version must be none of these.
     pub none_of: Vec<Version>,
 }
@@ -177,9 +179,11 @@ pub fn claim(
     resource: ResourceKey,
 ) -> Result<Claim, Refusal> {
     let versions = |tags: &[EntityTag]| {
-        tags.iter()
-            .filter_map(|tag| named_version(tag, policy.weak_if_match, incarnation, resource))
-            .collect()
+        let mut versions = SmallVec::new();
+        for tag in tags {
+            versions.extend(named_version(tag, policy.weak_if_match, incarnation, resource));
+        }
+        versions
     };
     let mut condition = VersionCondition::default();
     let mut probe = Probe { unmodified_since: stated.if_unmodified_since, ..Probe::default() };

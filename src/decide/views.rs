@@ -12,6 +12,7 @@
 //! A view that was forgotten, for want of room or because its time is over, is an unknown one.
 
 use http::{HeaderName, Method, StatusCode};
+use smallvec::smallvec;
 
 use super::claim::{Claim, HoldMode, Patience, Probe, VersionCondition, claim};
 use super::outcome::WriteOutcome;
@@ -135,7 +136,7 @@ pub fn claim_of(
 pub fn by_view(version: Version) -> Claim {
     Claim {
         hold: HoldMode::Exclusive,
-        condition: VersionCondition { any_of: Some(vec![version]), none_of: Vec::new() },
+        condition: VersionCondition { any_of: Some(smallvec![version]), none_of: Vec::new() },
         probe: Probe::default(),
         patience: Patience::AsRoute,
         is_override: false,

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 pub use super::begin::{BeginWrite, Begun, NotBegun, Place};
-use super::keyed_hash::{keyed_hash, keyed_hash_64};
+use super::keyed_hash::{Parts, keyed_hash, keyed_hash_64};
 use super::names::{Epoch, Names, NamesInForce, SavedNames};
 use super::permit::WritePermit;
 use super::protocol::{BegunAt, Busy, Ending, Millis, NoRoom, Owed, SavedHold};
@@ -68,6 +68,34 @@ pub struct MemoryLedger {
 /// Secret keys of the hashes, so that nobody can aim a name at another resource's slot.
 #[derive(Clone, Copy)]
 struct HashKeys(u64, u64);
+
+/// The slots of one upstream's resources.
+pub struct KeysOf {
+    upstream: Box<str>,
+    /// What all of their hashes begin with.
+    parts: Parts,
+}
+
+impl KeysOf {
+    /// The slot of a resource, by the names that its request began with.
+    pub fn key(&self, names: &NamesInForce, name: &ResourceId) -> ResourceKey {
+        key_in(&self.parts, names.epoch(&self.upstream, name.as_str()), name)
+    }
+
+    /// The same for a write that observe mode lets through while nothing is judged by these names yet: the slot
+    /// that they are judged by once the writes of before have ended, for it may end later.
+    pub fn key_once_open(&self, names: &NamesInForce, name: &ResourceId) -> ResourceKey {
+        key_in(&self.parts, names.epoch_once_open(&self.upstream, name.as_str()), name)
+    }
+}
+
+fn key_in(upstream: &Parts, epoch: Epoch, name: &ResourceId) -> ResourceKey {
+    let named = upstream.and(&[name.as_str().as_bytes()]);
+    ResourceKey(match epoch {
+        Epoch(None) => named.hash(),
+        Epoch(Some((era, open))) => named.and(&[&era.to_be_bytes(), &[u8::from(open)]]).hash(),
+    })
+}
 
 /// What is known of one resource, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,25 +163,18 @@ impl MemoryLedger {
         self.names.change(naming, &self.restored_under_way)
     }
 
+    /// The slots of an upstream's resources.
+    pub fn keys_of(&self, upstream: &str) -> KeysOf {
+        KeysOf { upstream: upstream.into(), parts: self.parts_of(upstream) }
+    }
+
+    fn parts_of(&self, upstream: &str) -> Parts {
+        Parts::under((self.keys.0, self.keys.1)).and(&[b"r", upstream.as_bytes()])
+    }
+
     /// The slot of a resource of an upstream, by the names that its request began with.
     pub fn key(&self, names: &NamesInForce, upstream: &str, name: &ResourceId) -> ResourceKey {
-        self.key_in(names.epoch(upstream, name.as_str()), upstream, name)
-    }
-
-    /// The same for a write that observe mode lets through while nothing is judged by these names yet: the slot
-    /// that they are judged by once the writes of before have ended, for it may end later.
-    pub fn key_once_open(&self, names: &NamesInForce, upstream: &str, name: &ResourceId) -> ResourceKey {
-        self.key_in(names.epoch_once_open(upstream, name.as_str()), upstream, name)
-    }
-
-    fn key_in(&self, epoch: Epoch, upstream: &str, name: &ResourceId) -> ResourceKey {
-        let (of, name) = (upstream.as_bytes(), name.as_str());
-        match epoch {
-            Epoch(None) => self.hash(&[b"r", of, name.as_bytes()]),
-            Epoch(Some((era, open))) => {
-                self.hash(&[b"r", of, name.as_bytes(), &era.to_be_bytes(), &[u8::from(open)]])
-            }
-        }
+        key_in(&self.parts_of(upstream), names.epoch(upstream, name.as_str()), name)
     }
 
     /// The slot that stands for all resources of an upstream.
@@ -274,9 +295,11 @@ impl MemoryLedger {
         for place in &places {
             let Some(slots) = locked.of(place.key) else { continue };
             // There is room. If there were none, what is occupied by now would stay so: a refusal.
-            let occupied = slots.occupy(place.key, place.mode).map_err(|NoRoom| NotBegun::NoRoom)?;
-            self.evictions.fetch_add(u64::from(occupied.evicted), Ordering::Relaxed);
-            slots.note_owed(place.key, Owed { begun, read_lag: write.read_lag });
+            let owed = Owed { begun, read_lag: write.read_lag };
+            let occupied = slots.occupy(place.key, place.mode, owed).map_err(|NoRoom| NotBegun::NoRoom)?;
+            if occupied.evicted {
+                self.evictions.fetch_add(1, Ordering::Relaxed);
+            }
         }
         drop(locked);
         let permit = WritePermit::new(
@@ -374,7 +397,7 @@ impl MemoryLedger {
             let Some(slots) = locked.of(place.key) else { continue };
             let end = slots.end(place.key, ending);
             if place.key == ended.target {
-                known = Some(slots.version(place.key));
+                known = Some(end.version);
             }
             if place.key == ended.target || Some(place.key) == ended.whole {
                 alone &= end.alone;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::begin::Places;
 use super::memory::{EndWrite, HoldEnding, MemoryLedger};
+use super::names::UnderWay;
 use super::protocol::BegunAt;
 use crate::decide::outcome::{UnknownCause, WriteOutcome};
 use crate::request::version_tag::{ResourceKey, Version};
@@ -27,9 +28,23 @@ struct Held {
     whole: Option<ResourceKey>,
     begun: BegunAt,
     read_lag: Duration,
-    /// Called once, when the places are free again.
-    on_end: Option<Box<dyn FnOnce() + Send>>,
+    /// Told once, when the places are free again.
+    on_end: Option<Arc<dyn OnEnd>>,
+    /// What counts the write for changes of names, until then.
+    under_way: Option<UnderWay>,
     look: Option<Look>,
+}
+
+/// Somebody who wants to know when a write's places are free again.
+pub trait OnEnd: Send + Sync {
+    /// They are.
+    fn places_are_free(&self);
+}
+
+impl<F: Fn() + Send + Sync> OnEnd for F {
+    fn places_are_free(&self) {
+        self();
+    }
 }
 
 /// Looks at what a write of unknown outcome left behind; see [`WritePermit::look_before_end`].
@@ -79,6 +94,7 @@ impl WritePermit {
             begun,
             read_lag,
             on_end: None,
+            under_way: None,
             look: None,
         }))
     }
@@ -95,8 +111,13 @@ impl WritePermit {
 
     /// Asks to be told when the places are free again: after the settle time where the outcome is
     /// unknown.
-    pub fn on_end(&mut self, told: impl FnOnce() + Send + 'static) {
-        self.0.on_end = Some(Box::new(told));
+    pub fn on_end(&mut self, told: Arc<dyn OnEnd>) {
+        self.0.on_end = Some(told);
+    }
+
+    /// Keeps the write counted as under way until its places are free again, and reads have caught up with it.
+    pub fn keep_counted(&mut self, under_way: UnderWay) {
+        self.0.under_way = Some(under_way);
     }
 
     /// Asks for a look if the outcome is unknown: begun when the settle time is over and while the places
@@ -135,7 +156,10 @@ impl Held {
         let known =
             self.ledger.end(&EndWrite { places: &places, target: self.target, whole: self.whole, ending });
         if let Some(told) = self.on_end.take() {
-            told();
+            told.places_are_free();
+        }
+        if let Some(under_way) = self.under_way.take() {
+            under_way.ended(self.read_lag);
         }
         known
     }
@@ -149,6 +173,7 @@ impl Held {
             begun: self.begun,
             read_lag: self.read_lag,
             on_end: self.on_end.take(),
+            under_way: self.under_way.take(),
             look: self.look.take(),
         };
         held.ledger.unsettle(&held.places);

@@ -7,7 +7,7 @@
 mod entries;
 mod saved;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::time::Duration;
 
 use self::entries::{ByKey, Entries, Entry};
@@ -106,6 +106,8 @@ pub struct Ended {
     pub alone: bool,
     /// Nobody occupies the resource any more.
     pub freed: bool,
+    /// The resource's version from now on.
+    pub version: Version,
 }
 
 /// There is no room for another entry: every one of them is occupied (rule R9).
@@ -166,11 +168,12 @@ impl Slots {
 
     /// R5, the second half: occupies the resource, in the same step in which it was judged.
     ///
-    /// The caller has found it free for `mode`; in observe mode it joins whoever is there.
+    /// The caller has found it free for `mode`; in observe mode it joins whoever is there. `owed` is what the end
+    /// of this holder's hold will have to know (rule R11).
     ///
     /// # Errors
     /// If there is no room for its entry and none can be forgotten. Nothing has changed then.
-    pub fn occupy(&mut self, key: ResourceKey, mode: HoldMode) -> Result<Occupied, NoRoom> {
+    pub fn occupy(&mut self, key: ResourceKey, mode: HoldMode, owed: Owed) -> Result<Occupied, NoRoom> {
         let evicted = if self.entries.get(key).is_some() { false } else { self.insert(key, self.floor)? };
         let hold = self.holds.entry(key).or_insert(Hold {
             mode,
@@ -188,15 +191,9 @@ impl Slots {
             }
         }
         hold.holders += 1;
+        hold.owed.begun = hold.owed.begun.oldest(owed.begun);
+        hold.owed.read_lag = hold.owed.read_lag.max(owed.read_lag);
         Ok(Occupied { evicted })
-    }
-
-    /// R11: what the end of this holder's hold will have to know. Belongs to the step that occupied.
-    pub fn note_owed(&mut self, key: ResourceKey, owed: Owed) {
-        if let Some(hold) = self.holds.get_mut(&key) {
-            hold.owed.begun = hold.owed.begun.oldest(owed.begun);
-            hold.owed.read_lag = hold.owed.read_lag.max(owed.read_lag);
-        }
     }
 
     /// R8: a holder's outcome is unknown until `until`. Nothing else changes: the hold goes on, reads
@@ -209,22 +206,24 @@ impl Slots {
 
     /// R7: ends one hold: publishes the fresh number, if any, and frees the resource, in one step.
     pub fn end(&mut self, key: ResourceKey, ending: Ending) -> Ended {
-        let before = self.version(key);
-        if let Ending::Changed { fresh, begun, lags_until } = ending {
-            self.publish(key, before, fresh, begun, lags_until);
-        }
-        let Some(hold) = self.holds.get_mut(&key) else { return Ended { alone: false, freed: true } };
-        hold.holders -= 1;
-        let ended = Ended { alone: !hold.overlapped, freed: hold.holders == 0 };
-        if ended.freed {
-            self.holds.remove(&key);
+        let version = match ending {
+            Ending::Changed { fresh, begun, lags_until } => self.publish(key, fresh, begun, lags_until),
+            Ending::Kept => self.version(key),
+        };
+        let hash_map::Entry::Occupied(mut hold) = self.holds.entry(key) else {
+            return Ended { alone: false, freed: true, version };
+        };
+        hold.get_mut().holders -= 1;
+        let (alone, freed) = (!hold.get().overlapped, hold.get().holders == 0);
+        if freed {
+            hold.remove();
             // An entry that says no more than the floor does was inserted by a write that came to nothing.
             // One below the floor says more: the tags of its version are still good.
-            if self.version(key) == self.floor {
+            if version == self.floor {
                 self.entries.remove(key);
             }
         }
-        ended
+        Ended { alone, freed, version }
     }
 
     /// A change that came with a write to another resource, such as the one that a 201 names. Occupies
@@ -252,7 +251,7 @@ impl Slots {
             self.lag(key, before, lags_until);
             return false;
         };
-        self.publish(key, before, fresh, begun, lags_until);
+        self.publish(key, fresh, begun, lags_until);
         evicted
     }
 
@@ -333,19 +332,25 @@ impl Slots {
         Ok(())
     }
 
+    /// Returns the version from then on.
     fn publish(
         &mut self,
         key: ResourceKey,
-        before: Version,
         fresh: Version,
         begun: BegunAt,
         lags_until: Option<Millis>,
-    ) {
-        if let Some(entry) = self.entries.get_mut(key) {
-            entry.version = fresh;
-            entry.begun = entry.begun.oldest(begun);
-        }
+    ) -> Version {
+        let (before, version) = match self.entries.get_mut(key) {
+            Some(entry) => {
+                let before = entry.version;
+                entry.version = fresh;
+                entry.begun = entry.begun.oldest(begun);
+                (before, fresh)
+            }
+            None => (self.floor, self.floor),
+        };
         self.lag(key, before, lags_until);
+        version
     }
 
     /// R13: until then, reads may still show what was there at `before`, or at an older version.

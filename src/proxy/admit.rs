@@ -1,5 +1,6 @@
 //! Admitting a write: what it states, what it changes, and the ledger's word on it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::http1::message::RequestParts as Parts;
@@ -28,15 +29,18 @@ use crate::report::limits_hit::Limit;
 use crate::request::entity_tag::{EntityTag, TagCondition};
 use crate::request::method::Effect;
 use crate::request::preconditions::Preconditions;
+use crate::request::version_tag::Version;
 
 /// A write that may be forwarded.
 pub struct Admitted {
     /// The right to.
     pub permit: Right,
     /// What it was judged to be.
-    pub judged: Box<Judged>,
+    pub judged: Arc<Judged>,
+    /// When.
+    pub decided_at: Instant,
     /// How long it waited for other writes.
-    pub waited: Duration,
+    waited: Duration,
     /// What it leaves behind for when it is sent again.
     pub twice: Twice,
 }
@@ -47,7 +51,7 @@ pub type Right = Result<WritePermit, Box<Unjudged>>;
 
 /// A write that nothing but the ledger and the origin can speak against any more.
 ///
-/// In a box: it is handed on from stage to stage, and would be copied each time.
+/// Shared by who forwards it and who tells what became of it.
 pub struct Judged {
     /// What it writes to.
     pub named: Named,
@@ -64,9 +68,9 @@ pub struct Judged {
 }
 
 impl Admitted {
-    /// How long the decision took since `started`, in seconds: everything but waiting for other writes.
-    pub fn decided_in(&self, started: Instant) -> f64 {
-        started.elapsed().saturating_sub(self.waited).as_secs_f64()
+    /// How long the decision took, in seconds: everything since the request's head but waiting for other writes.
+    pub fn decided_in(&self, ask: &Ask) -> f64 {
+        (self.decided_at - ask.started).saturating_sub(self.waited).as_secs_f64()
     }
 }
 
@@ -84,7 +88,7 @@ pub async fn give_up(right: Right) {
 /// The refusal, in the order malformed (400), precondition required (428), occupied (409), stale (412).
 pub async fn admit(
     ask: &Ask,
-    id: ResourceId,
+    id: &ResourceId,
     effect: Effect,
     parts: &Parts,
     content: Option<&Content<'_>>,
@@ -95,50 +99,90 @@ pub async fn admit(
     if ask.observes() && !under_way.is_in_force(&ask.live.names, &ask.policy().upstream) {
         return Err(say::names_changed());
     }
-    let judged = judge(ask, id, effect, parts, content, &under_way).await?;
+    let stated = Stated::of(ask, id, parts, content, &under_way);
+    let viewed = stated.viewed(ask, effect).await;
+    let judged = judge(ask, stated, viewed, effect, parts, content, &under_way)?;
     let (begun, waited) = begin(ask, &judged.begin_write(ask), judged.claim.patience).await;
     if judged.claim.is_override {
         ask.route.metrics.overrides.inc();
     }
     let permit = permit(ask, begun, &judged, under_way, parts, content)?;
-    Ok(Admitted { permit, judged, waited, twice: Twice::default() })
+    let decided_at = Instant::now();
+    Ok(Admitted { permit, judged, decided_at, waited, twice: Twice::default() })
+}
+
+/// What a write states, before anybody judges it.
+struct Stated {
+    named: Named,
+    view: Option<View>,
+    rules: Rules,
+    preconditions: Result<Preconditions, Refusal>,
+    /// The tag among them that came from another place than `If-Match`, where the origin is to compare it.
+    translated: Option<EntityTag>,
+    /// R14: whether it can be judged by the names that the request began with.
+    turn: Result<(), Refusal>,
+}
+
+impl Stated {
+    fn of(
+        ask: &Ask,
+        id: &ResourceId,
+        parts: &Parts,
+        content: Option<&Content<'_>>,
+        under_way: &UnderWay,
+    ) -> Self {
+        let turn = in_force(ask, under_way, id);
+        let named = ask.named_to_write(id.clone());
+        let view = View::of(ask, &parts.headers, &named, content);
+        let rules = Rules::of_methods(ask, parts, content);
+        let mut translated = None;
+        let preconditions = preconditions(ask, &named, parts, content, &rules, &mut translated);
+        Stated { named, view, rules, preconditions, translated, turn }
+    }
+
+    /// The version that the write's author last read, where that is what the write goes by.
+    async fn viewed(&self, ask: &Ask, effect: Effect) -> Option<Version> {
+        let stated = self.preconditions.as_ref().ok()?;
+        let view = self.view.filter(|_| goes_by_view(effect, stated, ask.policy()))?;
+        Box::pin(view.version(ask, &self.named)).await
+    }
+}
+
+fn in_force(ask: &Ask, under_way: &UnderWay, id: &ResourceId) -> Result<(), Refusal> {
+    match ask.in_force(under_way, id) {
+        Err(_) if ask.observes() => Ok(()),
+        judged => judged,
+    }
 }
 
 /// Judges everything that needs neither the ledger's state nor the origin's.
-async fn judge(
+fn judge(
     ask: &Ask,
-    id: ResourceId,
+    stated: Stated,
+    viewed: Option<Version>,
     effect: Effect,
     parts: &Parts,
     content: Option<&Content<'_>>,
     under_way: &UnderWay,
-) -> Result<Box<Judged>, Refusal> {
-    let observe = ask.observes();
-    let in_force = |id: &ResourceId| match ask.in_force(under_way, id) {
-        Err(_) if observe => Ok(()),
-        judged => judged,
-    };
-    let turn = in_force(&id);
-    let named = ask.named_to_write(id);
-    let view = View::of(ask, &parts.headers, &named, content);
-    let mut rules = Rules::of_methods(ask, parts, content);
-    let stated = stated_claim(ask, &named, effect, parts, content, &rules, view).await;
-    let (mut claim, translated) = match stated {
-        Ok((mut claim, translated)) => {
-            if observe {
-                observe::count_origins_tag(ask, &named, &parts.headers, &mut claim);
-            }
-            (claim, translated)
-        }
-        Err(refusal) if observe => {
+) -> Result<Arc<Judged>, Refusal> {
+    let Stated { named, view, mut rules, preconditions, translated, turn } = stated;
+    let incarnation = ask.gateway.ledger.incarnation();
+    let claimed = preconditions
+        .and_then(|stated| claim_of(effect, &stated, ask.policy(), incarnation, named.key, viewed));
+    let mut claim = match claimed {
+        Ok(claim) => claim,
+        Err(refusal) if ask.observes() => {
             ask.note_conflict(&parts.headers, Some(&named), &refusal);
-            (Claim::blind(), None)
+            Claim::blind()
         }
         Err(refusal) => return Err(refusal),
     };
+    if ask.observes() {
+        observe::count_origins_tag(ask, &named, &parts.headers, &mut claim);
+    }
     turn?;
     note_tag_ages(ask, &named, &claim);
-    let mut others = match changes::others(ask, parts, content, in_force) {
+    let mut others = match changes::others(ask, parts, content, |id| in_force(ask, under_way, id)) {
         Ok(others) => others,
         Err(refusal) if ask.lets_by(&parts.headers, Some(&named), &refusal) => Vec::new(),
         Err(refusal) => return Err(refusal),
@@ -149,7 +193,7 @@ async fn judge(
         // Or two moves of one state could slip in beside each other.
         claim.hold = HoldMode::Exclusive;
     }
-    Ok(Box::new(Judged { named, claim, translated, rules, view, others }))
+    Ok(Arc::new(Judged { named, claim, translated, rules, view, others }))
 }
 
 impl Judged {
@@ -214,37 +258,30 @@ fn permit(
     }
 }
 
-/// What a write claims, and the tag in it that came from another place than `If-Match`.
-async fn stated_claim(
+/// What a write states, wherever it states it.
+fn preconditions(
     ask: &Ask,
     named: &Named,
-    effect: Effect,
     parts: &Parts,
     content: Option<&Content<'_>>,
     rules: &Rules,
-    view: Option<View>,
-) -> Result<(Claim, Option<EntityTag>), Refusal> {
+    translated: &mut Option<EntityTag>,
+) -> Result<Preconditions, Refusal> {
     let mut stated = Preconditions::read(&parts.headers).map_err(|malformed| say::malformed(&malformed))?;
     let elsewhere = match stated.if_match {
         Some(_) => None,
         None => stated_elsewhere(ask, named, parts, content)?,
     };
-    let mut translated = None;
     if let Some(tags) = elsewhere {
         if let (TagCondition::Tags(tags), Mode::Enforce) = (&tags, ask.policy().mode) {
-            translated = tags.first().cloned();
+            *translated = tags.first().cloned();
         }
         stated.state_if_match(tags);
     }
     if rules.only_creates {
         stated = create::stated(stated);
     }
-    let incarnation = ask.gateway.ledger.incarnation();
-    let viewed = match view.filter(|_| goes_by_view(effect, &stated, ask.policy())) {
-        Some(view) => Box::pin(view.version(ask, named)).await,
-        None => None,
-    };
-    Ok((claim_of(effect, &stated, ask.policy(), incarnation, named.key, viewed)?, translated))
+    Ok(stated)
 }
 
 fn stated_elsewhere(
@@ -334,13 +371,9 @@ impl Drop for Waits<'_> {
 }
 
 fn counted(ask: &Ask, mut permit: WritePermit, under_way: UnderWay) -> WritePermit {
-    let gauge = ask.route.metrics.writes_in_flight.clone();
-    gauge.inc();
-    let read_lag = ask.route.route.upstream.read_lag;
-    permit.on_end(move || {
-        gauge.dec();
-        under_way.ended(read_lag);
-    });
+    ask.route.metrics.writes_in_flight.inc();
+    permit.on_end(ask.route.clone());
+    permit.keep_counted(under_way);
     permit
 }
 
@@ -350,7 +383,7 @@ fn note_tag_ages(ask: &Ask, named: &Named, claim: &Claim) {
         .any_of
         .iter()
         .flatten()
-        .filter_map(|version| ask.gateway.reads.age(named.key, *version));
+        .filter_map(|version| ask.gateway.reads.age(named.key, *version, ask.started));
     if let Some(youngest) = ages.min() {
         ask.route.metrics.read_to_write.observe(youngest.as_secs_f64());
     }

@@ -29,6 +29,8 @@ const LONGEST_METHOD: usize = 32;
 
 /// A request that has found its route.
 pub struct Ask {
+    /// When its head had arrived.
+    pub started: Instant,
     /// What all requests share.
     pub gateway: Arc<Gateway>,
     /// The configuration that it began with.
@@ -70,7 +72,7 @@ impl Ask {
 
     /// A resource of its route's upstream.
     pub fn named(&self, id: ResourceId) -> Named {
-        Named { key: self.gateway.ledger.key(&self.live.names, &self.policy().upstream, &id), id }
+        Named { key: self.route.keys.key(&self.live.names, &id), id }
     }
 
     /// The same for a write, which observe mode lets through even while these names are not judged by.
@@ -78,8 +80,7 @@ impl Ask {
         if !self.observes() {
             return self.named(id);
         }
-        let key = self.gateway.ledger.key_once_open(&self.live.names, &self.policy().upstream, &id);
-        Named { key, id }
+        Named { key: self.route.keys.key_once_open(&self.live.names, &id), id }
     }
 
     /// R14: whether a write to it can be judged by the names that the request began with.

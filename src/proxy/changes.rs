@@ -96,7 +96,7 @@ pub fn touch_named_by(ask: &Ask, answer: &Fields, status: StatusCode, permit: &W
 
 fn touch(ask: &Ask, live: &Live, route: &LiveRoute, id: &ResourceId, permit: &WritePermit) {
     let ledger = &ask.gateway.ledger;
-    let key = ledger.key(&live.names, &route.route.policy.upstream, id);
+    let key = route.keys.key(&live.names, id);
     if !permit.occupies(key) {
         // R13: its reads lag as those of its own upstream do.
         let lag = route.route.upstream.read_lag.max(ask.route.route.upstream.read_lag);

@@ -127,7 +127,7 @@ impl Page {
 
 /// Passes a request on that neither reads nor changes a resource. A preflight that asks for fields of ours is
 /// answered with them: in the API's own answer if it lets the page in there, else in its place.
-pub async fn pass(ask: Box<Ask>, parts: Box<Parts>, body: ClientBody) -> (Answer<AnswerBody>, &'static str) {
+pub async fn pass(ask: Arc<Ask>, parts: Box<Parts>, body: ClientBody) -> (Answer<AnswerBody>, &'static str) {
     let asked = asked_of_ours(&parts.headers, &ACCESS_CONTROL_REQUEST_HEADERS);
     let page = Page::of(&ask, &parts.headers).filter(|page| page.asks_before && !asked.is_empty());
     let Some(page) = page else { return pass::pass(ask, parts, body, None).await };

@@ -16,8 +16,9 @@ use crate::decide::naming::{Affected, Naming};
 use crate::decide::policy::{Mode, RoutePolicy, Unconditional};
 use crate::decide::views::ViewIn;
 use crate::identify::route_table::RouteTable;
-use crate::ledger::memory::MemoryLedger;
+use crate::ledger::memory::{KeysOf, MemoryLedger};
 use crate::ledger::names::NamesInForce;
+use crate::ledger::permit::OnEnd;
 use crate::ledger::views::Views;
 use crate::report::journal::Journal;
 use crate::report::metrics::{Metrics, RouteMetrics};
@@ -84,8 +85,16 @@ pub struct LiveRoute {
     /// Whether ifmatch guards resources behind the same upstream, for this route or another: one that only
     /// observes guards none.
     pub beside_managed: bool,
+    /// The slots of its upstream's resources.
+    pub keys: KeysOf,
     /// The slot that stands for its upstream as a whole, if some route changes all of it.
     pub whole: Option<ResourceKey>,
+}
+
+impl OnEnd for LiveRoute {
+    fn places_are_free(&self) {
+        self.metrics.writes_in_flight.dec();
+    }
 }
 
 impl Gateway {
@@ -225,6 +234,7 @@ impl Live {
                     )
                 }),
                 beside_managed: managed.contains(&route.upstream.name),
+                keys: ledger.keys_of(&route.upstream.name),
                 whole: route.upstream.has_whole_changes.then(|| ledger.whole_key(&route.upstream.name)),
                 route: route.clone(),
             })

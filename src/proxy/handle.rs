@@ -4,7 +4,6 @@ use std::future::ready;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::http1::message::{Answer, RequestParts as Parts};
 use http::{HeaderValue, Method, StatusCode, header};
@@ -29,7 +28,7 @@ use super::unjudged::Unjudged;
 use super::{admit, pass, read, views, write};
 use crate::config::checked::Limits;
 use crate::decide::aim;
-use crate::decide::policy::{Mode, StatusMapping};
+use crate::decide::policy::StatusMapping;
 use crate::decide::say;
 use crate::decide::verdict::{Refusal, RefusalKind};
 use crate::identify::content::Content;
@@ -56,21 +55,20 @@ pub fn handle(gateway: Arc<Gateway>, parts: Box<Parts>, body: ClientBody, client
 
 /// A request that has found its route.
 struct Found {
-    ask: Box<Ask>,
+    ask: Arc<Ask>,
     // In a box: it is handed on from stage to stage, and would be copied each time.
     parts: Box<Parts>,
     body: ClientBody,
     page: Option<Box<Page>>,
     report: RequestReport,
-    started: Instant,
 }
 
 impl Found {
     fn answer(self) -> impl Future<Output = io::Result<Answer<AnswerBody>>> + Send {
-        let Found { ask, parts, body, page, report, started } = self;
+        let Found { ask, parts, body, page, report } = self;
         let (client, in_flight) = (ask.client.clone(), ask.in_flight.clone());
         async move {
-            let (mut answer, outcome) = take_way(ask, parts, body, started).await;
+            let (mut answer, outcome) = take_way(ask, parts, body).await;
             if let Some(page) = page {
                 page.tell(&mut answer, outcome);
             }
@@ -119,9 +117,9 @@ fn find_way(
         }
     };
     let method = parts.method.clone();
-    let ask = Ask { gateway, live, route, method, target, client, bounds, in_flight, own_cookies };
+    let ask = Ask { started, gateway, live, route, method, target, client, bounds, in_flight, own_cookies };
     let page = Page::of(&ask, &parts.headers).map(Box::new);
-    Ok(Found { ask: Box::new(ask), parts, body, page, report, started })
+    Ok(Found { ask: Arc::new(ask), parts, body, page, report })
 }
 
 /// The answer to a request that goes nowhere.
@@ -186,14 +184,8 @@ fn no_way(parts: &Parts, target: Option<Refusal>, found: bool) -> Option<Refusal
 }
 
 /// The one switch: unmanaged, neither, read or write.
-async fn take_way(
-    ask: Box<Ask>,
-    parts: Box<Parts>,
-    body: ClientBody,
-    started: Instant,
-) -> (Answer<AnswerBody>, &'static str) {
-    let policy = ask.route.route.policy.clone();
-    if !policy.is_managed() {
+async fn take_way(ask: Arc<Ask>, parts: Box<Parts>, body: ClientBody) -> (Answer<AnswerBody>, &'static str) {
+    if !ask.policy().is_managed() {
         return match slips_by(&ask, &parts) {
             Some(refusal) => refused(&ask, &parts, RequestBody::Unread(body), None, &refusal),
             None if ask.method.is_safe() => Box::pin(pass::pass(ask, parts, body, None)).await,
@@ -203,7 +195,7 @@ async fn take_way(
             },
         };
     }
-    if policy.mode == Mode::Observe && asks_to_upgrade(&ask, &parts) {
+    if ask.observes() && asks_to_upgrade(&ask, &parts) {
         return Box::pin(pass::pass(ask, parts, body, None)).await;
     }
     let body = if stays_unread(&ask, &parts, &body) {
@@ -214,9 +206,8 @@ async fn take_way(
             Err(refusal) => return (ask.refuse(&parts.headers, None, &refusal), "refused"),
         }
     };
-    let observed = policy.mode == Mode::Observe;
     if let Some(refusal) = body.refusal(&ask) {
-        if !observed {
+        if !ask.observes() {
             return refused(&ask, &parts, body, None, &refusal);
         }
         ask.note_conflict(&parts.headers, None, &refusal);
@@ -243,10 +234,10 @@ async fn take_way(
         Err(refusal) => return refused(&ask, &parts, body, None, &refusal),
     };
     if effect.writes() {
-        write_way(ask, id, effect, parts, body, started).await
+        write_way(ask, id, effect, parts, body).await
     } else {
         let named = ask.named(id);
-        read::read(ask, named, parts, body, started).await
+        read::read(ask, named, parts, body).await
     }
 }
 
@@ -257,12 +248,11 @@ fn asks_to_upgrade(ask: &Ask, parts: &Parts) -> bool {
 }
 
 async fn write_way(
-    ask: Box<Ask>,
+    ask: Arc<Ask>,
     id: ResourceId,
     effect: Effect,
     parts: Box<Parts>,
     body: RequestBody,
-    started: Instant,
 ) -> (Answer<AnswerBody>, &'static str) {
     // Before anything else is judged: the first of two may have made the tag of the second stale.
     let twice = match twice::take_key(&ask, &id, &parts, body.whole()) {
@@ -274,10 +264,10 @@ async fn write_way(
         }
     };
     let content = body.whole().map(|bytes| Content::of(&parts.headers, bytes));
-    match admit::admit(&ask, id.clone(), effect, &parts, content.as_ref()).await {
+    match admit::admit(&ask, &id, effect, &parts, content.as_ref()).await {
         Ok(mut admitted) => {
             admitted.twice = twice;
-            ask.gateway.metrics.decision_duration.observe(admitted.decided_in(started));
+            ask.gateway.metrics.decision_duration.observe(admitted.decided_in(&ask));
             let Some(forwarding) = ask.gateway.writes.enter(ask.live.limits.max_writes_in_flight) else {
                 ask.bounds.hits.hit(Limit::WritesInFlight);
                 admit::give_up(admitted.permit).await;
@@ -287,7 +277,7 @@ async fn write_way(
             write::forward(ask, effect, parts, outgoing, admitted, forwarding).await
         }
         Err(refusal) => {
-            ask.gateway.metrics.decision_duration.observe(started.elapsed().as_secs_f64());
+            ask.gateway.metrics.decision_duration.observe(ask.started.elapsed().as_secs_f64());
             let named = ask.named(id);
             match twice::already_applied(&ask, &named, &refusal, twice.digest) {
                 Some(answer) => (answer, "replayed"),

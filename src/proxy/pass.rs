@@ -1,5 +1,7 @@
 //! Requests that are passed on as they are: routes with `mode = "off"`, and OPTIONS and TRACE.
 
+use std::sync::Arc;
+
 use crate::http1::message::{Answer, OriginRequest, RequestParts as Parts};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use smallvec::SmallVec;
@@ -22,7 +24,7 @@ use crate::request::preconditions::CONDITIONAL_FIELDS;
 
 /// Passes a request on, and its upgrade too where the route is not managed. A write comes `unjudged`.
 pub async fn pass(
-    ask: Box<Ask>,
+    ask: Arc<Ask>,
     parts: Box<Parts>,
     mut body: ClientBody,
     unjudged: Option<Unjudged>,
@@ -75,7 +77,7 @@ pub fn origins_own(ask: &Ask) -> &'static [HeaderName] {
 
 /// Passes a request on whose body was read already, in part at least.
 pub async fn pass_read(
-    ask: Box<Ask>,
+    ask: Arc<Ask>,
     parts: Box<Parts>,
     body: OutgoingBody,
 ) -> (Answer<AnswerBody>, &'static str) {

@@ -1,6 +1,7 @@
 //! Reads of managed resources: stamped with the version that was current before they were forwarded.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::http1::fields::FieldValue;
@@ -42,15 +43,14 @@ pub(super) const OF_THE_CONTENT: [HeaderName; 8] = [
 
 /// Forwards a read and stamps its answer.
 pub async fn read(
-    ask: Box<Ask>,
+    ask: Arc<Ask>,
     named: Named,
     parts: Box<Parts>,
     body: RequestBody,
-    started: Instant,
 ) -> (Answer<AnswerBody>, &'static str) {
     if !matches!(ask.policy().validator, Validator::Version) {
         // In a box, like all that most requests never wait for: a request takes the room of its longest way.
-        return Box::pin(shown_read::read(ask, named, parts, body, started)).await;
+        return Box::pin(shown_read::read(ask, named, parts, body)).await;
     }
     let stated = match stated(&ask, &named, &parts) {
         Ok(stated) => stated,
@@ -66,7 +66,7 @@ pub async fn read(
         Mode::Enforce | Mode::Off => plan_range(&stated, stamp, ledger.incarnation(), named.key),
     };
     let sent_at = Instant::now();
-    ask.gateway.metrics.decision_duration.observe((sent_at - started).as_secs_f64());
+    ask.gateway.metrics.decision_duration.observe((sent_at - ask.started).as_secs_f64());
     let answered = ask_origin(&ask, &named, &parts, body, &stated, stamp, plan).await;
     let answered_at = answered.as_ref().map_or_else(|_| Instant::now(), |(_, seen)| seen.at);
     ask.route.metrics.upstream_duration.observe((answered_at - sent_at).as_secs_f64());

@@ -31,14 +31,17 @@ pub fn variant(ledger: &MemoryLedger, target: &str, request: &Fields, answer: &F
             _ => {}
         }
     }
-    let joined = |there: bool, fields, name| if there { joined(fields, name) } else { Cow::default() };
+    let (target, media_type) = (target.as_bytes(), &*media_type(answer));
+    if !(coding || language || authorization || cookie) {
+        return ledger.variant(&[target, media_type]);
+    }
     ledger.variant(&[
-        target.as_bytes(),
-        &media_type(answer),
-        &joined(coding, answer, header::CONTENT_ENCODING),
-        &joined(language, answer, header::CONTENT_LANGUAGE),
-        &joined(authorization, request, header::AUTHORIZATION),
-        &joined(cookie, request, header::COOKIE),
+        target,
+        media_type,
+        &joined(answer, header::CONTENT_ENCODING),
+        &joined(answer, header::CONTENT_LANGUAGE),
+        &joined(request, header::AUTHORIZATION),
+        &joined(request, header::COOKIE),
     ])
 }
 

@@ -1,6 +1,7 @@
 //! Reads of routes whose tags stand for what the origin shows: a digest of the content, or what the origin says
 //! of its own.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::http1::message::{Answer, AnswerParts, RequestParts as Parts};
@@ -26,11 +27,10 @@ use crate::request::preconditions::{CONDITIONAL_FIELDS, Preconditions};
 
 /// Forwards a read and puts its tag on the answer.
 pub async fn read(
-    ask: Box<Ask>,
+    ask: Arc<Ask>,
     named: Named,
     parts: Box<Parts>,
     body: RequestBody,
-    started: Instant,
 ) -> (Answer<AnswerBody>, &'static str) {
     let stated = if ask.policy().validator == Validator::Enforced {
         // The origin's own business: its tags are left alone.
@@ -42,7 +42,7 @@ pub async fn read(
         }
     };
     let stamp = observe(&ask, &named);
-    ask.gateway.metrics.decision_duration.observe(started.elapsed().as_secs_f64());
+    ask.gateway.metrics.decision_duration.observe(ask.started.elapsed().as_secs_f64());
     let sent_at = Instant::now();
     let answered = ask_origin(&ask, &parts, body).await;
     ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());

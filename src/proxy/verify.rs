@@ -35,9 +35,9 @@ pub struct Sent {
     pub to_verify: Option<SharedNoted>,
     /// What the write is recognised by when it is sent again.
     pub digest: Option<WriteDigest>,
-    progress: Arc<BodyProgress>,
-    /// `None` where the route does not ask for a look.
-    comparison: Option<Comparison>,
+    /// How the write is to be compared with what it left behind, and how far its body has got; `None` where the
+    /// route does not ask for a look.
+    comparison: Option<(Comparison, Arc<BodyProgress>)>,
 }
 
 impl Sent {
@@ -62,14 +62,14 @@ impl Sent {
             to_verify: content.clone().filter(|_| verified),
             content,
             digest: None,
-            progress: body.progress(),
-            comparison,
+            comparison: comparison.map(|comparison| (comparison, body.progress())),
         }
     }
 
     /// The look at what the write left behind, if the route asks for one. `status` is what its client got.
     pub fn look(&self, ask: &Ask, named: &Named, parts: &Parts, status: StatusCode) -> Option<Look> {
-        let comparison = self.comparison?;
+        let (comparison, progress) = self.comparison.as_ref()?;
+        let comparison = *comparison;
         // Reads that lag behind prove nothing about now.
         let lags = !ask.route.route.upstream.read_lag.is_zero();
         let worth_a_look = comparison != Comparison::Nothing && !lags;
@@ -78,7 +78,7 @@ impl Sent {
             comparison,
             question,
             // A part of what was to be sent is nothing to compare with.
-            sent: self.content.clone().filter(|_| self.progress.is_sent()),
+            sent: self.content.clone().filter(|_| progress.is_sent()),
             at_most: ask.route.route.body_limit,
             within: ask.route.route.upstream.response_timeout,
             bounds: ask.bounds.clone(),

@@ -21,6 +21,7 @@
 //! of a write of unknown outcome comes on top (rule R8), and the look of `verify_unknown` after it, which
 //! takes `response_timeout` at most.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use crate::http1::fields::Fields;
@@ -37,7 +38,7 @@ use super::observe;
 use super::origin::exchange::{NoAnswer, exchange};
 use super::origin::pool::Over;
 use super::outgoing::OutgoingBody;
-use super::outlive::{Carried, Teller};
+use super::outlive::{Answered, Carried, Teller, Told};
 use super::pass::{log_no_answer, onward, origins_own, to_answer, unanswered};
 use super::probe;
 use super::refuse::refuse;
@@ -55,46 +56,59 @@ use crate::decide::say;
 use crate::decide::validator::Validator;
 use crate::decide::verdict::{Refusal, RefusalKind};
 use crate::decide::views::{settlement_forgets, write_shows};
+use crate::identify::resource_id::ResourceId;
 use crate::ledger::permit::{Look, Settlement};
+use crate::report::metrics::RouteMetrics;
 use crate::request::entity_tag::EntityTag;
 use crate::request::method::Effect;
 use crate::request::version_tag::{Version, VersionTag};
-
-type Answered = (Answer<AnswerBody>, &'static str);
 
 /// Forwards an admitted write, which outlives its client, and hands its answer on.
 ///
 /// Neither this nor what it calls is an `async fn` where its arguments are large: it would keep them twice.
 pub fn forward(
-    ask: Box<Ask>,
+    ask: Arc<Ask>,
     effect: Effect,
     parts: Box<Parts>,
     body: OutgoingBody,
     admitted: Admitted,
     forwarding: InFlight,
 ) -> impl Future<Output = Answered> + Send {
-    let statuses = ask.policy().statuses;
-    let (gateway, names_a_state) = (ask.gateway.clone(), admitted.judged.claim.names_a_state());
-    let target = ask.target.spelled.clone();
-    let teller = Teller::new(
-        ask.route.metrics.clone(),
-        ask.policy().name.clone(),
-        ask.method.clone(),
-        admitted.judged.named.id.clone(),
-    );
+    let teller = Teller::of(Forwarded { ask: ask.clone(), judged: admitted.judged.clone() });
     // In a box of its own: it is large, and would be copied each time that it is handed on.
     let work = Box::pin(carry(ask, effect, parts, body, admitted, forwarding));
-    async move {
-        let answered = teller.outlive(work).await;
-        answered.unwrap_or_else(|| {
-            let abandoned = unheard(&gateway, WriteEnd::Abandoned, names_a_state);
-            (refuse(&abandoned, statuses, target.path(), None), "unknown")
-        })
+    teller.outlive(work, |Forwarded { ask, judged }| {
+        let abandoned = unheard(&ask.gateway, WriteEnd::Abandoned, judged.claim.names_a_state());
+        (refuse(&abandoned, ask.policy().statuses, ask.target.spelled.path(), None), "unknown")
+    })
+}
+
+/// A write that is forwarded.
+struct Forwarded {
+    ask: Arc<Ask>,
+    judged: Arc<Judged>,
+}
+
+impl Told for Forwarded {
+    fn metrics(&self) -> &RouteMetrics {
+        &self.ask.route.metrics
+    }
+
+    fn route(&self) -> &str {
+        &self.ask.policy().name
+    }
+
+    fn method(&self) -> &Method {
+        &self.ask.method
+    }
+
+    fn resource(&self) -> &ResourceId {
+        &self.judged.named.id
     }
 }
 
 fn carry(
-    ask: Box<Ask>,
+    ask: Arc<Ask>,
     effect: Effect,
     parts: Box<Parts>,
     body: OutgoingBody,
@@ -104,7 +118,7 @@ fn carry(
     let verified =
         ask.policy().etag_on_put == EtagOnPut::Verified && ask.method == Method::PUT && !ask.observes();
     let mut sent = Sent::of(&ask, &parts, &body, verified);
-    let Admitted { permit, judged, mut twice, waited: _ } = admitted;
+    let Admitted { permit, judged, decided_at, mut twice, .. } = admitted;
     sent.digest = twice.digest;
     let body = match &sent.content {
         Some(content) => body.noted_in(content.clone()),
@@ -113,17 +127,18 @@ fn carry(
     async move {
         // Until it is settled.
         let _forwarding = forwarding;
-        if under_permit::asks(&judged)
-            && let Err(refusal) = Box::pin(under_permit::check(&ask, &parts, effect, &judged)).await
-        {
-            Box::pin(give_up(permit)).await;
-            let outcome = if refusal.kind.is_conflict() { "refused" } else { "unreachable" };
-            let answered = (ask.refuse(&parts.headers, Some(&judged.named), &refusal), outcome);
-            return Carried { answered, outcome: None };
+        let mut sent_at = decided_at;
+        if under_permit::asks(&judged) {
+            if let Err(refusal) = Box::pin(under_permit::check(&ask, &parts, effect, &judged)).await {
+                Box::pin(give_up(permit)).await;
+                let outcome = if refusal.kind.is_conflict() { "refused" } else { "unreachable" };
+                let answered = (ask.refuse(&parts.headers, Some(&judged.named), &refusal), outcome);
+                return Carried { answered, outcome: None };
+            }
+            sent_at = Instant::now();
         }
         let request = onward_as_judged(&ask, &parts, body, judged.translated.as_ref());
         twice.forwards();
-        let sent_at = Instant::now();
         let answered = exchange(&ask.route.pool, request, &ask.bounds, Over::Quiet).await;
         let answered_at = Instant::now();
         ask.route.metrics.upstream_duration.observe((answered_at - sent_at).as_secs_f64());

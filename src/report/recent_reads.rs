@@ -5,23 +5,31 @@ use std::time::{Duration, Instant};
 
 use crate::request::version_tag::{ResourceKey, Version};
 
-/// A fixed table of the last reads. Resources that meet in one slot overwrite each other; a look-up
-/// that finds another one finds nothing, so a figure is missed now and then and never wrong by more
-/// than the table's clock.
+/// A fixed table of the last reads, a line of it for each resource: whatever versions a resource goes through, they
+/// stay in one place of the processor's cache. Versions that meet in one slot overwrite each other; a look-up that
+/// finds another one finds nothing, so a figure is missed now and then and never wrong by more than the table's
+/// clock.
 pub struct RecentReads {
     began: Instant,
-    slots: Box<[AtomicU64]>,
+    lines: Box<[Line]>,
 }
 
+/// As much as a processor's cache fetches at a time.
+#[derive(Default)]
+#[repr(align(64))]
+struct Line([AtomicU64; SLOTS]);
+
 /// Half a mebibyte: enough for the reads of a busy minute.
-const SLOTS: usize = 1 << 16;
+const LINES: usize = 1 << 13;
+/// The last versions of one resource, or of a few that share the line.
+const SLOTS: usize = 8;
 /// The low bits of a slot: milliseconds since the table began, enough for 34 years.
 const TIME_BITS: u32 = 40;
 
 impl RecentReads {
     /// An empty table.
     pub fn new() -> Self {
-        RecentReads { began: Instant::now(), slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect() }
+        RecentReads { began: Instant::now(), lines: (0..LINES).map(|_| Line::default()).collect() }
     }
 
     /// A read was stamped with this version, now.
@@ -31,19 +39,19 @@ impl RecentReads {
         }
     }
 
-    /// How long ago this version was last read, if that is still known.
-    pub fn age(&self, key: ResourceKey, version: Version) -> Option<Duration> {
+    /// How long before `now` this version was last read, if that is still known.
+    pub fn age(&self, key: ResourceKey, version: Version, now: Instant) -> Option<Duration> {
         let (slot, check) = self.slot(key, version)?;
         let found = slot.load(Ordering::Relaxed);
         let at = found & ((1 << TIME_BITS) - 1);
         (found >> TIME_BITS == check && at > 0)
-            .then(|| Duration::from_millis(self.clock(Instant::now()).saturating_sub(at)))
+            .then(|| Duration::from_millis(self.clock(now).saturating_sub(at)))
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash choose a slot")]
+    #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash choose a line, and a slot in it")]
     fn slot(&self, key: ResourceKey, version: Version) -> Option<(&AtomicU64, u64)> {
-        let mixed = mix(key, version);
-        Some((self.slots.get(mixed as usize % SLOTS)?, mixed >> TIME_BITS))
+        let (line, mixed) = (self.lines.get(key.0 as usize % LINES)?, mix(key, version));
+        Some((line.0.get(mixed as usize % SLOTS)?, mixed >> TIME_BITS))
     }
 
     fn clock(&self, now: Instant) -> u64 {
@@ -69,11 +77,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_version_that_was_read_has_an_age() {
-        let reads = RecentReads::new();
-        reads.note(ResourceKey(5), Version(9), Instant::now());
-        assert!(reads.age(ResourceKey(5), Version(9)).is_some());
-        assert_eq!(reads.age(ResourceKey(5), Version(10)), None);
-        assert_eq!(reads.age(ResourceKey(6), Version(9)), None);
+    fn only_a_version_that_was_read_has_an_age() {
+        let (reads, now) = (RecentReads::new(), Instant::now() + Duration::from_secs(1));
+        let age = |key, version| reads.age(ResourceKey(key), Version(version), now + Duration::from_secs(3));
+        reads.note(ResourceKey(5), Version(9), now);
+        assert_eq!(age(5, 9), Some(Duration::from_secs(3)));
+        assert_eq!(age(5, 10), None);
+        assert_eq!(age(6, 9), None);
+        assert_eq!(age(5 | 1 << 60, 9), None, "in the same line");
+        reads.note(ResourceKey(5), Version(10), now);
+        assert_eq!((age(5, 9), age(5, 10)), (Some(Duration::from_secs(3)), Some(Duration::from_secs(3))));
     }
 }

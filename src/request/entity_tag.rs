@@ -3,13 +3,17 @@
 use std::fmt;
 
 use memchr::memchr;
+use smallvec::SmallVec;
 
 /// An entity-tag as a peer wrote it: opaque bytes, weak or strong (RFC 9110 section 8.8.3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EntityTag {
     weak: bool,
-    opaque: Vec<u8>,
+    opaque: SmallVec<[u8; USUAL_LENGTH]>,
 }
+
+/// As long as tags of ours are, with a few suffixes and some more; a longer one costs an allocation.
+const USUAL_LENGTH: usize = 48;
 
 /// What `If-Match` or `If-None-Match` states: any current representation, or one of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +36,7 @@ pub struct MalformedTags {
 impl EntityTag {
     /// A strong tag with this opaque part. `None` if a byte may not stand in a tag.
     pub fn strong(opaque: &[u8]) -> Option<Self> {
-        opaque.iter().copied().all(is_etagc).then(|| EntityTag { weak: false, opaque: opaque.to_vec() })
+        all_etagc(opaque).then(|| EntityTag { weak: false, opaque: opaque.into() })
     }
 
     /// Whether it is written `W/"..."`.
@@ -59,6 +63,12 @@ impl EntityTag {
     /// Weak comparison (RFC 9110 section 8.8.3.2): the same bytes.
     pub fn weak_eq(&self, other: &EntityTag) -> bool {
         self.opaque == other.opaque
+    }
+
+    /// One strong tag and nothing else, which is what nearly every field states.
+    fn alone(value: &[u8]) -> Option<Self> {
+        let opaque = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        all_etagc(opaque).then(|| EntityTag { weak: false, opaque: opaque.into() })
     }
 
     /// Parses exactly one entity-tag, as `If-Range` and `ETag` carry it.
@@ -92,9 +102,14 @@ impl TagCondition {
     /// On anything else that the grammar does not allow, `*` beside a tag included: a value is never
     /// guessed at and no part of it is skipped.
     pub fn parse<'v>(lines: impl IntoIterator<Item = &'v [u8]>) -> Result<Self, MalformedTags> {
+        let mut lines = lines.into_iter();
+        let (first, second) = (lines.next(), lines.next());
+        if let (Some(tag), None) = (first.and_then(EntityTag::alone), second) {
+            return Ok(TagCondition::Tags(vec![tag]));
+        }
         let mut tags = Vec::new();
         let mut any = false;
-        for line in lines {
+        for line in first.into_iter().chain(second).chain(lines) {
             let mut cursor = Cursor::new(line);
             loop {
                 cursor.skip_blanks();
@@ -135,6 +150,11 @@ fn is_etagc(byte: u8) -> bool {
     byte > b' ' && byte != b'"' && byte != 0x7f
 }
 
+/// Looks at all of them to the end, which compilers turn into a few instructions for many bytes.
+fn all_etagc(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |so_far, byte| so_far & is_etagc(*byte))
+}
+
 struct Cursor<'v> {
     value: &'v [u8],
     at: usize,
@@ -165,13 +185,11 @@ impl<'v> Cursor<'v> {
         };
         let Some(inner) = quoted.strip_prefix(b"\"") else { return Err(self.malformed(EXPECTED)) };
         let end = memchr(b'"', inner);
-        // Looked at to its end, which compilers turn into a few instructions for many bytes.
-        let all_etagc = |opaque: &&[u8]| opaque.iter().fold(true, |so_far, b| so_far & is_etagc(*b));
-        let Some(opaque) = end.and_then(|end| inner.get(..end)).filter(all_etagc) else {
+        let Some(opaque) = end.and_then(|end| inner.get(..end)).filter(|opaque| all_etagc(opaque)) else {
             return Err(self.malformed("an entity-tag that ends with a double quote"));
         };
         self.advance(self.rest().len() - inner.len() + opaque.len() + 1);
-        Ok(EntityTag { weak, opaque: opaque.to_vec() })
+        Ok(EntityTag { weak, opaque: opaque.into() })
     }
 
     fn malformed(&self, expected: &'static str) -> MalformedTags {

@@ -12,7 +12,7 @@ use ifmatch::identify::route_table::{PathPattern, RouteTable};
 use ifmatch::identify::target_path::TargetPath;
 use ifmatch::ledger::memory::{BeginWrite, Begun, LedgerLimits, MemoryLedger, NotBegun, Place};
 use ifmatch::ledger::permit::Settlement;
-use ifmatch::ledger::protocol::{BegunAt, Ending, Millis, Slots};
+use ifmatch::ledger::protocol::{BegunAt, Ending, Millis, Owed, Slots};
 use ifmatch::request::method::Effect;
 use ifmatch::request::preconditions::Preconditions;
 use ifmatch::request::version_tag::{Incarnation, ResourceKey, Version};
@@ -55,7 +55,7 @@ async fn begun(ledger: &Arc<MemoryLedger>, write: &BeginWrite) -> Begun {
 #[test]
 fn a_touch_without_room_lags_too() {
     let mut slots = Slots::new(Version(1), 1);
-    slots.occupy(A, HoldMode::Exclusive).expect("room");
+    slots.occupy(A, HoldMode::Exclusive, Owed::default()).expect("room");
     slots.touch(B, Version(2), BegunAt(0), Some(Millis(100)));
     assert_eq!(slots.version(B), Version(2));
     assert_eq!(slots.lagging(B, Millis(50)), Some(Version(1)));
@@ -67,7 +67,7 @@ fn a_touch_without_room_lags_too() {
 fn a_shorter_lag_does_not_cut_a_longer_one_short() {
     let mut slots = Slots::new(Version(1), 4);
     for (fresh, lags_until) in [(2, 100), (3, 10)] {
-        slots.occupy(A, HoldMode::Exclusive).expect("room");
+        slots.occupy(A, HoldMode::Exclusive, Owed::default()).expect("room");
         slots.end(A, changed(fresh, Some(lags_until)));
     }
     assert!(slots.lagging(A, Millis(50)).is_some_and(|older| older < Version(3)));
@@ -178,7 +178,7 @@ fn a_refused_write_leaves_the_tag_good_that_it_came_with() {
     ends_at(&mut slots, A, 2, 0);
     ends_at(&mut slots, B, 3, 0);
     slots.forget(B).expect("at rest");
-    slots.occupy(A, HoldMode::Exclusive).expect("room");
+    slots.occupy(A, HoldMode::Exclusive, Owed::default()).expect("room");
     slots.end(A, Ending::Kept);
     assert_eq!(slots.version(A), Version(2));
 }
@@ -192,7 +192,7 @@ fn unmodified_since(seconds: u64) -> Preconditions {
 }
 
 fn ends_at(slots: &mut Slots, key: ResourceKey, fresh: u64, begun: u32) {
-    slots.occupy(key, HoldMode::Exclusive).expect("room");
+    slots.occupy(key, HoldMode::Exclusive, Owed::default()).expect("room");
     slots.end(key, Ending::Changed { fresh: Version(fresh), begun: BegunAt(begun), lags_until: None });
 }
 
@@ -390,7 +390,7 @@ async fn what_was_read_of_a_changed_resource_during_the_start_hold_is_stale_afte
     observed.permit.settle(WriteOutcome::NotApplied).await;
     tokio::time::sleep(hold).await;
     for (key, version) in [A, B].into_iter().zip(read) {
-        let condition = VersionCondition { any_of: Some(vec![version]), none_of: Vec::new() };
+        let condition = VersionCondition { any_of: Some([version].into()), none_of: Vec::new() };
         let stale = BeginWrite { condition, ..write(alone(key), None, false) };
         assert!(matches!(ledger.begin(&stale).await.err(), Some(NotBegun::Stale(_))), "{key:?}");
     }
@@ -411,7 +411,7 @@ async fn a_lagging_read_gets_no_current_version_from_the_upstream_as_a_whole() {
     assert!(!read.at_rest && read.version < ledger.version(A, Some(WHOLE)), "{read:?}");
     other.permit.settle(WriteOutcome::Applied).await;
     tokio::time::sleep(lag).await;
-    let condition = VersionCondition { any_of: Some(vec![read.version]), none_of: Vec::new() };
+    let condition = VersionCondition { any_of: Some([read.version].into()), none_of: Vec::new() };
     let stale = BeginWrite { condition, ..write(alone(A), member(), false) };
     assert!(matches!(ledger.begin(&stale).await.err(), Some(NotBegun::Stale(_))));
 }

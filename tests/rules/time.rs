@@ -21,7 +21,7 @@ fn ledger(start_hold: Duration) -> Arc<MemoryLedger> {
 }
 
 fn write(versions: &[Version]) -> BeginWrite {
-    let condition = VersionCondition { any_of: Some(versions.to_vec()), none_of: Vec::new() };
+    let condition = VersionCondition { any_of: Some(versions.into()), none_of: Vec::new() };
     BeginWrite { condition, ..BeginWrite::to(Place { key: A, mode: HoldMode::Exclusive }) }
 }
 
@@ -108,9 +108,9 @@ async fn an_unknown_outcome_holds_for_settle_and_then_draws_a_fresh_number() {
             let mut first = begun(&ledger).await;
             let ended: Arc<AtomicU32> = Arc::default();
             let told_of_the_end = ended.clone();
-            first.permit.on_end(move || {
+            first.permit.on_end(Arc::new(move || {
                 told_of_the_end.fetch_add(1, Ordering::Relaxed);
-            });
+            }));
             first.permit.settle(WriteOutcome::Unknown(UnknownCause::NoAnswerInTime)).await;
             let counts = waiters(&ledger, 2).await;
             sleep(SETTLE - A_BIT - A_BIT).await;

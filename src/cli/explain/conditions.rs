@@ -182,7 +182,7 @@ fn tell_write(told: &mut Told, route: &Route, effect: Effect, stated: &Precondit
     if rules::moves(policy, asked) {
         claim.hold = HoldMode::Exclusive;
     }
-    if claim.condition.any_of.as_ref().is_some_and(Vec::is_empty) {
+    if claim.condition.any_of.as_ref().is_some_and(|versions| versions.is_empty()) {
         told.refusal(&say::stale(), Some(route));
         if policy.mode == Mode::Observe {
             told.line("", "not counted if it is the tag that the origin last showed for the current version");

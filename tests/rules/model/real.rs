@@ -187,7 +187,7 @@ fn build(image: &Image) -> Slots {
     let mut slots = Slots::new(Version(0), 16);
     for (slot, version) in image.entries.iter().enumerate() {
         if let Some(version) = version {
-            slots.occupy(key(slot), HoldMode::Exclusive).expect("room");
+            slots.occupy(key(slot), HoldMode::Exclusive, Owed::default()).expect("room");
             slots.end(key(slot), changed(*version, Lag::None));
         }
     }
@@ -211,8 +211,7 @@ fn build(image: &Image) -> Slots {
 }
 
 fn occupy(slots: &mut Slots, slot: usize, mode: HoldMode) {
-    slots.occupy(key(slot), mode).expect("room for all of them");
-    slots.note_owed(key(slot), OWED);
+    slots.occupy(key(slot), mode, OWED).expect("room for all of them");
 }
 
 fn read(slots: &Slots) -> Image {

@@ -274,8 +274,10 @@ impl<'r> Successors<'r> {
     fn begin_write(&mut self, client: usize, by: By, key: usize, reach: Reach, seen: Option<Pair>) {
         let image = self.from.image_of(by).expect("its process is there");
         let write = self.new_write(by, key, reach, seen.map(|pair| pair.content));
-        let condition =
-            VersionCondition { any_of: seen.map(|pair| vec![Version(pair.tag.into())]), none_of: Vec::new() };
+        let condition = VersionCondition {
+            any_of: seen.map(|pair| [Version(pair.tag.into())].into()),
+            none_of: Vec::new(),
+        };
         let free = self.broken(Broken::WritesDoNotOccupy)
             || (seen.is_none() && self.broken(Broken::UnconditionalWritesDoNotOccupy));
         let places = if free { Vec::new() } else { self.places(key, reach, seen.is_some()) };

@@ -168,7 +168,7 @@ impl World {
         let lagging = Some(Millis(9));
         for key in &state.lagging {
             let key = ResourceKey(*key);
-            slots.occupy(key, HoldMode::Exclusive).expect("there is room");
+            slots.occupy(key, HoldMode::Exclusive, Owed::default()).expect("there is room");
             let fresh = Ending::Changed { fresh: Version(2), begun: BegunAt(1), lags_until: lagging };
             slots.end(key, fresh);
         }
@@ -187,8 +187,8 @@ impl World {
                 continue;
             }
             let key = self.key(job);
-            slots.occupy(key, self.mode(job)).expect("there is room");
-            slots.note_owed(key, Owed { begun: BegunAt(1), read_lag: Duration::ZERO });
+            let owed = Owed { begun: BegunAt(1), read_lag: Duration::ZERO };
+            slots.occupy(key, self.mode(job), owed).expect("there is room");
             if unknown {
                 slots.unsettle(key, Millis(5));
             }

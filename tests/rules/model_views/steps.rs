@@ -6,7 +6,7 @@ use ifmatch::decide::outcome::{UnknownCause, WriteOutcome};
 use ifmatch::decide::policy::{RoutePolicy, Unconditional};
 use ifmatch::decide::read::ReadVerdict;
 use ifmatch::decide::views::{claim_of, read_shows, settlement_forgets, write_shows};
-use ifmatch::ledger::protocol::{BegunAt, Ending, Millis, Slots};
+use ifmatch::ledger::protocol::{BegunAt, Ending, Millis, Owed, Slots};
 use ifmatch::ledger::views::{Kept, ViewKey};
 use ifmatch::request::method::Effect;
 use ifmatch::request::preconditions::Preconditions;
@@ -79,7 +79,7 @@ impl<'w> Next<'w> {
         let slot = self.world.slot(key);
         let mut slots = Slots::new(Version(self.from.versions[slot].into()), 4);
         for _ in self.from.writes[slot].iter().flatten() {
-            slots.occupy(SLOT, HoldMode::Exclusive).expect("there is room");
+            slots.occupy(SLOT, HoldMode::Exclusive, Owed::default()).expect("there is room");
         }
         slots
     }
