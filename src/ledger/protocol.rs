@@ -5,12 +5,14 @@
 //! `tests/rules/model.rs` runs these very steps.
 
 mod entries;
+mod holds;
 mod saved;
 
-use std::collections::{HashMap, hash_map};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use self::entries::{ByKey, Entries, Entry};
+use self::holds::Holds;
 use crate::decide::claim::HoldMode;
 use crate::decide::read::ReadStamp;
 use crate::request::version_tag::{ResourceKey, Version};
@@ -44,7 +46,7 @@ pub struct Slots {
     floor_begun: BegunAt,
     entries: Entries,
     capacity: usize,
-    holds: HashMap<ResourceKey, Hold, ByKey>,
+    holds: Holds,
     /// R13: what reads of a lagging origin get instead of the current version, and until when.
     lagging: HashMap<ResourceKey, (Version, Millis), ByKey>,
 }
@@ -122,7 +124,7 @@ impl Slots {
             floor_begun: BegunAt::default(),
             entries: Entries::default(),
             capacity: capacity.max(1),
-            holds: HashMap::default(),
+            holds: Holds::default(),
             lagging: HashMap::default(),
         }
     }
@@ -135,7 +137,7 @@ impl Slots {
     /// R3: what a read that is about to be forwarded may be stamped with. Inserts nothing.
     pub fn observe(&self, key: ResourceKey) -> ReadStamp {
         // Members of a whole change nothing of it.
-        let changing = self.holds.get(&key).is_some_and(|hold| hold.mode != HoldMode::Member);
+        let changing = self.holds.get(key).is_some_and(|hold| hold.mode != HoldMode::Member);
         ReadStamp { version: self.version(key), at_rest: !changing }
     }
 
@@ -152,7 +154,7 @@ impl Slots {
 
     /// Whether a write could occupy the resource in this mode.
     pub fn busy(&self, key: ResourceKey, mode: HoldMode) -> Option<Busy> {
-        let hold = self.holds.get(&key)?;
+        let hold = self.holds.get(key)?;
         match (hold.unsettled_until, mode) {
             (_, HoldMode::Shared | HoldMode::Member) if hold.mode == mode => None,
             (Some(until), _) => Some(Busy::UnsettledUntil(until)),
@@ -175,13 +177,9 @@ impl Slots {
     /// If there is no room for its entry and none can be forgotten. Nothing has changed then.
     pub fn occupy(&mut self, key: ResourceKey, mode: HoldMode, owed: Owed) -> Result<Occupied, NoRoom> {
         let evicted = if self.entries.get(key).is_some() { false } else { self.insert(key, self.floor)? };
-        let hold = self.holds.entry(key).or_insert(Hold {
-            mode,
-            holders: 0,
-            overlapped: false,
-            unsettled_until: None,
-            owed: Owed::default(),
-        });
+        let nobody =
+            Hold { mode, holders: 0, overlapped: false, unsettled_until: None, owed: Owed::default() };
+        let hold = self.holds.get_or_insert(key, nobody);
         if hold.holders > 0 {
             hold.overlapped |= (hold.mode, mode) != (HoldMode::Member, HoldMode::Member);
             // Observe mode let another kind of write in: whoever comes now may be judged against a
@@ -199,7 +197,7 @@ impl Slots {
     /// R8: a holder's outcome is unknown until `until`. Nothing else changes: the hold goes on, reads
     /// go on with the old number.
     pub fn unsettle(&mut self, key: ResourceKey, until: Millis) {
-        if let Some(hold) = self.holds.get_mut(&key) {
+        if let Some(hold) = self.holds.get_mut(key) {
             hold.unsettled_until = hold.unsettled_until.max(Some(until));
         }
     }
@@ -210,13 +208,13 @@ impl Slots {
             Ending::Changed { fresh, begun, lags_until } => self.publish(key, fresh, begun, lags_until),
             Ending::Kept => self.version(key),
         };
-        let hash_map::Entry::Occupied(mut hold) = self.holds.entry(key) else {
+        let Some(hold) = self.holds.get_mut(key) else {
             return Ended { alone: false, freed: true, version };
         };
-        hold.get_mut().holders -= 1;
-        let (alone, freed) = (!hold.get().overlapped, hold.get().holders == 0);
+        hold.holders -= 1;
+        let (alone, freed) = (!hold.overlapped, hold.holders == 0);
         if freed {
-            hold.remove();
+            self.holds.remove(key);
             // An entry that says no more than the floor does was inserted by a write that came to nothing.
             // One below the floor says more: the tags of its version are still good.
             if version == self.floor {
@@ -238,7 +236,7 @@ impl Slots {
         lags_until: Option<Millis>,
     ) -> bool {
         let before = self.version(key);
-        if let Some(hold) = self.holds.get_mut(&key) {
+        if let Some(hold) = self.holds.get_mut(key) {
             hold.overlapped = true;
         }
         let evicted = if self.entries.get(key).is_some() {
@@ -286,7 +284,7 @@ impl Slots {
 
     /// How many writes occupy the resource.
     pub fn holders(&self, key: ResourceKey) -> u32 {
-        self.holds.get(&key).map_or(0, |hold| hold.holders)
+        self.holds.get(key).map_or(0, |hold| hold.holders)
     }
 
     /// R9: forgets one entry at rest, the oldest among a few in turn.
@@ -301,7 +299,7 @@ impl Slots {
         for _ in 0..self.entries.len() {
             let Some(entry) = self.entries.next() else { break };
             let key = entry.key;
-            if self.holds.contains_key(&key) {
+            if self.holds.get(key).is_some() {
                 continue;
             }
             let (version, found) = (entry.version, oldest.map(|o| o.version));
@@ -322,7 +320,7 @@ impl Slots {
     /// # Errors
     /// If the resource is occupied or has no entry. Nothing has changed then.
     pub fn forget(&mut self, key: ResourceKey) -> Result<(), NoRoom> {
-        if self.holds.contains_key(&key) {
+        if self.holds.get(key).is_some() {
             return Err(NoRoom);
         }
         let Entry { version, begun, .. } = self.entries.get(key).copied().ok_or(NoRoom)?;

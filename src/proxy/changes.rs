@@ -82,6 +82,9 @@ pub fn others(
 pub fn touch_named_by(ask: &Ask, answer: &Fields, status: StatusCode, permit: &WritePermit) {
     let created = (status == StatusCode::CREATED).then(|| answer.get(header::LOCATION)).flatten();
     let content = status.is_success().then(|| answer.get(header::CONTENT_LOCATION)).flatten();
+    if created.is_none() && content.is_none() {
+        return;
+    }
     // R14: the names of another upstream do not wait for this write when they change.
     let newest = ask.gateway.live.load_full();
     let further = (!Arc::ptr_eq(&newest, &ask.live)).then_some(&newest);

@@ -61,10 +61,11 @@ class Binary:
         parts = re.split(r"^0x([0-9a-f]+)\n", told, flags=re.MULTILINE)[1:]
         found = {}
         for address, lines in zip(parts[::2], parts[1::2], strict=True):
-            # Other crates' files are under /src/ too, but nobody else's begin like this.
-            ours = [place for line in lines.splitlines() if "registry" not in line and (place := _PLACE.search(line))]
-            if ours and not ours[0].string.startswith("/rustc"):
-                found[int(address, 16)] = Place(ours[0][1], int(ours[0][2]))
+            # Other crates have a folder of that name too.
+            ours = [line for line in lines.splitlines() if "/registry/" not in line and not line.startswith("/rustc/")]
+            place = next((place for line in ours if (place := _PLACE.search(line))), None)
+            if place:
+                found[int(address, 16)] = Place(place[1], int(place[2]))
         return found
 
 

@@ -56,7 +56,7 @@ impl Slots {
     /// The resources that writes occupy, in flight or of unknown outcome: whoever comes next knows of
     /// none of them what became of it.
     pub fn saved_holds(&self) -> impl Iterator<Item = SavedHold> {
-        self.holds.iter().map(|(key, hold)| SavedHold { key: *key, mode: hold.mode, owed: hold.owed })
+        self.holds.iter().map(|(key, hold)| SavedHold { key, mode: hold.mode, owed: hold.owed })
     }
 
     /// The resources whose reads may lag at `now`.
@@ -86,8 +86,8 @@ impl Slots {
         if self.entries.get(key).is_none() {
             self.entries.insert(Entry { key, version: self.floor, begun: self.floor_begun });
         }
-        let unsettled_until = Some(until);
-        self.holds.insert(key, Hold { mode, holders: 1, overlapped: false, unsettled_until, owed });
+        let restored = Hold { mode, holders: 1, overlapped: false, unsettled_until: Some(until), owed };
+        *self.holds.get_or_insert(key, restored) = restored;
     }
 
     /// Takes up an entry. One that finds no room is forgotten by R9, or another one for it.
