@@ -39,14 +39,17 @@ impl BegunAt {
 /// The slots of many resources: a version each, and who occupies it.
 ///
 /// A resource without an entry is at rest, at the version `floor`.
+///
+/// In this order in memory: what a read looks at is in the cache line of the lock in front of it.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Slots {
+    entries: Entries,
     floor: Version,
+    holds: Holds,
+    capacity: usize,
     /// The oldest [`BegunAt`] among forgotten entries.
     floor_begun: BegunAt,
-    entries: Entries,
-    capacity: usize,
-    holds: Holds,
     /// R13: what reads of a lagging origin get instead of the current version, and until when.
     lagging: HashMap<ResourceKey, (Version, Millis), ByKey>,
 }

@@ -58,7 +58,7 @@ pub struct Judged {
     /// What it claims.
     pub claim: Claim,
     /// What it states in another place than `If-Match`, where the origin is to compare it.
-    pub translated: Option<EntityTag>,
+    pub translated: Option<Box<EntityTag>>,
     /// What else it is held to.
     pub rules: Rules,
     /// Its author's view of the resource, where the route infers.
@@ -118,7 +118,7 @@ struct Stated {
     rules: Rules,
     preconditions: Result<Preconditions, Refusal>,
     /// The tag among them that came from another place than `If-Match`, where the origin is to compare it.
-    translated: Option<EntityTag>,
+    translated: Option<Box<EntityTag>>,
     /// R14: whether it can be judged by the names that the request began with.
     turn: Result<(), Refusal>,
 }
@@ -265,7 +265,7 @@ fn preconditions(
     parts: &Parts,
     content: Option<&Content<'_>>,
     rules: &Rules,
-    translated: &mut Option<EntityTag>,
+    translated: &mut Option<Box<EntityTag>>,
 ) -> Result<Preconditions, Refusal> {
     let mut stated = Preconditions::read(&parts.headers).map_err(|malformed| say::malformed(&malformed))?;
     let elsewhere = match stated.if_match {
@@ -274,7 +274,7 @@ fn preconditions(
     };
     if let Some(tags) = elsewhere {
         if let (TagCondition::Tags(tags), Mode::Enforce) = (&tags, ask.policy().mode) {
-            *translated = tags.first().cloned();
+            *translated = tags.first().cloned().map(Box::new);
         }
         stated.state_if_match(tags);
     }

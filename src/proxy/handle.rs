@@ -318,6 +318,9 @@ pub fn settle_unread_body(parts: &Parts, body: ClientBody, answer: &mut Answer<A
 
 /// What a request does, by the strictest of the methods that it states.
 pub(super) fn effect_of(ask: &Ask, parts: &Parts, body: &[u8]) -> Effect {
+    if ask.policy().methods.guards(&ask.method) {
+        return Effect::GuardedWrite;
+    }
     aim::effect(ask.policy(), &ask.method, &aim::overrides(&parts.headers, ask.target.query(), body))
 }
 

@@ -26,7 +26,7 @@ pub struct Rules {
     /// Values that it takes.
     pub look_ups: Vec<LookUp>,
     /// A move of the resource's state.
-    pub moving: Option<Move>,
+    pub moving: Option<Box<Move>>,
 }
 
 /// A value that a write takes.
@@ -78,7 +78,7 @@ impl Rules {
             }
         }
         if let Some(rule) = &policy.transitions {
-            self.moving = unless(lets_by, moving(ask, content, rule))?;
+            self.moving = unless(lets_by, moving(ask, content, rule))?.map(Box::new);
         }
         Ok(())
     }

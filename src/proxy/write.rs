@@ -137,7 +137,7 @@ fn carry(
             }
             sent_at = Instant::now();
         }
-        let request = onward_as_judged(&ask, &parts, body, judged.translated.as_ref());
+        let request = onward_as_judged(&ask, &parts, body, judged.translated.as_deref());
         twice.forwards();
         let answered = exchange(&ask.route.pool, request, &ask.bounds, Over::Quiet).await;
         let answered_at = Instant::now();

@@ -48,6 +48,11 @@ impl Default for MethodPolicy {
 }
 
 impl MethodPolicy {
+    /// Whether a request with this method is a guarded write, whatever else it states: there is nothing stricter.
+    pub fn guards(&self, method: &Method) -> bool {
+        self.guard.contains(method)
+    }
+
     /// The effect of a request with this method and these overrides: the strictest of all of them,
     /// whether or not the origin heeds an override, so that no write slips by.
     pub fn effect<'m>(&self, method: &Method, overrides: impl IntoIterator<Item = &'m [u8]>) -> Effect {

@@ -10,7 +10,11 @@ use crate::ledger::snapshot::MAX_SHARDS;
 use crate::request::version_tag::{ResourceKey, Version};
 
 /// A power of two of them; a resource's key tells its shard.
-pub(super) struct Shards(Box<[Mutex<Slots>]>);
+pub(super) struct Shards(Box<[Shard]>);
+
+/// Begins where a cache line does, or a look would fetch one more.
+#[repr(align(64))]
+struct Shard(Mutex<Slots>);
 
 impl Shards {
     /// No entries; every resource at `floor`.
@@ -25,11 +29,11 @@ impl Shards {
         let by_room = (max_resources / AT_LEAST).clamp(1, ENOUGH);
         let count = by_room.max(max_resources.div_ceil(AT_MOST)).next_power_of_two().min(MAX_SHARDS);
         let capacity = max_resources.div_ceil(count);
-        Shards((0..count).map(|_| Mutex::new(Slots::new(floor, capacity))).collect())
+        Shards((0..count).map(|_| Shard(Mutex::new(Slots::new(floor, capacity)))).collect())
     }
 
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = MutexGuard<'_, Slots>> {
-        self.0.iter().map(Mutex::lock)
+        self.0.iter().map(|shard| shard.0.lock())
     }
 
     /// Every shard at a time.
@@ -43,7 +47,7 @@ impl Shards {
         reason = "the mask keeps the index below the number of shards, a power of two"
     )]
     pub(super) fn lock_of(&self, key: ResourceKey) -> MutexGuard<'_, Slots> {
-        self.0[self.index(key)].lock()
+        self.0[self.index(key)].0.lock()
     }
 
     /// Those of some places, in the order of their index, so that no two writers wait for each other.
@@ -57,14 +61,14 @@ impl Shards {
             places.iter().map(|place| self.index(place.key)).collect();
         indexes.sort_unstable();
         indexes.dedup();
-        let lock = |index: usize| self.0.get(index).map(|shard| (index, shard.lock()));
+        let lock = |index: usize| self.0.get(index).map(|shard| (index, shard.0.lock()));
         guards.extend(indexes.into_iter().filter_map(lock));
         Locked { shards: self, guards }
     }
 
     /// While the ledger is nobody else's yet.
     pub(super) fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = &mut Slots> {
-        self.0.iter_mut().map(Mutex::get_mut)
+        self.0.iter_mut().map(|shard| shard.0.get_mut())
     }
 
     /// While the ledger is nobody else's yet.
@@ -74,7 +78,7 @@ impl Shards {
     )]
     pub(super) fn get_mut(&mut self, key: ResourceKey) -> &mut Slots {
         let index = self.index(key);
-        self.0[index].get_mut()
+        self.0[index].0.get_mut()
     }
 
     fn index(&self, key: ResourceKey) -> usize {
