@@ -3,6 +3,7 @@
 The differences between windows of two seconds vary by more than the guard takes; what a sample was taken in does not."""
 
 import argparse
+import datetime
 import os
 import subprocess
 import tempfile
@@ -47,8 +48,10 @@ def _report(ifmatch: Path, rate: int, seconds: int) -> str:
     cores = choose_cores()
     os.sched_setaffinity(0, {cores.rest})
     cases = [case for case in CASES if UNGUARDED in case.proxies]
-    lines = [f"% of ifmatch's time on a core, kernel included, at {rate:,} requests/s", ""]
-    lines += [f"- {name}: {words}" for name, words in describe(ifmatch, "the binary that was sampled").items() if name in ("machine", "tree", "ifmatch")]
+    lines = ["# Whose work ifmatch's time is", "", "Written by `benches/compare/profile`.", ""]
+    lines += [f"Percent of its time on a core, the kernel's included, at {rate:,} requests/s.", ""]
+    about = describe(ifmatch, "the binary that was sampled") | {"date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"}
+    lines += [f"- {name}: {about[name]}" for name in ("machine", "system", "tree", "ifmatch", "date")]
     with tempfile.TemporaryDirectory(prefix="ifmatch-profile-") as name, Launcher(programs, cores, Path(name)) as launcher:
         folder = Path(name)
         guarded = launcher.proxy(IFMATCH, launcher.origin())
@@ -93,4 +96,6 @@ def _table(case: Case, shares: list[dict[str, float]]) -> list[str]:
     rows = [f"| {part} | {guarded.get(part, 0):.2f} | {unguarded.get(part, 0):.2f} |" for part in PARTS]
     own = [sum(share.get(part, 0) for part in GUARD) for share in shares]
     head = ["", f"| {case.title} | guarded | mode off |", "|---|---|---|"]
-    return [*head, *rows, f"| **the guard's own** | **{own[0]:.2f}** | **{own[1]:.2f}** |"]
+    sums = [f"| the guard's six parts | {own[0]:.2f} | {own[1]:.2f} |"]
+    sums += [f"| **the guard's own**: less what mode off has of them | **{own[0] - own[1]:.2f}** | |"]
+    return [*head, *rows, *sums]
