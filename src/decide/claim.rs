@@ -179,11 +179,9 @@ pub fn claim(
     resource: ResourceKey,
 ) -> Result<Claim, Refusal> {
     let versions = |tags: &[EntityTag]| {
-        let mut versions = SmallVec::new();
-        for tag in tags {
-            versions.extend(named_version(tag, policy.weak_if_match, incarnation, resource));
-        }
-        versions
+        tags.iter()
+            .filter_map(|tag| named_version(tag, policy.weak_if_match, incarnation, resource))
+            .collect()
     };
     let mut condition = VersionCondition::default();
     let mut probe = Probe { unmodified_since: stated.if_unmodified_since, ..Probe::default() };

@@ -9,11 +9,15 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 /// meet in practice.
 pub fn keyed_hash(key: (u64, u64), parts: &[&[u8]]) -> u128 {
     let mut hasher = SipHasher13::new_with_keys(key.0, key.1);
+    write(&mut hasher, parts);
+    hasher.finish128().as_u128()
+}
+
+fn write(hasher: &mut impl Hasher, parts: &[&[u8]]) {
     for part in parts {
         hasher.write_usize(part.len());
         hasher.write(part);
     }
-    hasher.finish128().as_u128()
 }
 
 /// The same with 64 bits: two lists may have one hash by chance.
@@ -34,10 +38,7 @@ impl Parts {
     /// And these.
     pub fn and(&self, parts: &[&[u8]]) -> Self {
         let mut hasher = self.0;
-        for part in parts {
-            hasher.write_usize(part.len());
-            hasher.write(part);
-        }
+        write(&mut hasher, parts);
         Parts(hasher)
     }
 

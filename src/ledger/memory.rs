@@ -79,22 +79,22 @@ pub struct KeysOf {
 impl KeysOf {
     /// The slot of a resource, by the names that its request began with.
     pub fn key(&self, names: &NamesInForce, name: &ResourceId) -> ResourceKey {
-        key_in(&self.parts, names.epoch(&self.upstream, name.as_str()), name)
+        self.key_in(names.epoch(&self.upstream, name.as_str()), name)
     }
 
     /// The same for a write that observe mode lets through while nothing is judged by these names yet: the slot
     /// that they are judged by once the writes of before have ended, for it may end later.
     pub fn key_once_open(&self, names: &NamesInForce, name: &ResourceId) -> ResourceKey {
-        key_in(&self.parts, names.epoch_once_open(&self.upstream, name.as_str()), name)
+        self.key_in(names.epoch_once_open(&self.upstream, name.as_str()), name)
     }
-}
 
-fn key_in(upstream: &Parts, epoch: Epoch, name: &ResourceId) -> ResourceKey {
-    let named = upstream.and(&[name.as_str().as_bytes()]);
-    ResourceKey(match epoch {
-        Epoch(None) => named.hash(),
-        Epoch(Some((era, open))) => named.and(&[&era.to_be_bytes(), &[u8::from(open)]]).hash(),
-    })
+    fn key_in(&self, epoch: Epoch, name: &ResourceId) -> ResourceKey {
+        let named = self.parts.and(&[name.as_str().as_bytes()]);
+        ResourceKey(match epoch {
+            Epoch(None) => named.hash(),
+            Epoch(Some((era, open))) => named.and(&[&era.to_be_bytes(), &[u8::from(open)]]).hash(),
+        })
+    }
 }
 
 /// What is known of one resource, for people.
@@ -165,16 +165,8 @@ impl MemoryLedger {
 
     /// The slots of an upstream's resources.
     pub fn keys_of(&self, upstream: &str) -> KeysOf {
-        KeysOf { upstream: upstream.into(), parts: self.parts_of(upstream) }
-    }
-
-    fn parts_of(&self, upstream: &str) -> Parts {
-        Parts::under((self.keys.0, self.keys.1)).and(&[b"r", upstream.as_bytes()])
-    }
-
-    /// The slot of a resource of an upstream, by the names that its request began with.
-    pub fn key(&self, names: &NamesInForce, upstream: &str, name: &ResourceId) -> ResourceKey {
-        key_in(&self.parts_of(upstream), names.epoch(upstream, name.as_str()), name)
+        let parts = Parts::under((self.keys.0, self.keys.1)).and(&[b"r", upstream.as_bytes()]);
+        KeysOf { upstream: upstream.into(), parts }
     }
 
     /// The slot that stands for all resources of an upstream.

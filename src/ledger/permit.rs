@@ -41,12 +41,6 @@ pub trait OnEnd: Send + Sync {
     fn places_are_free(&self);
 }
 
-impl<F: Fn() + Send + Sync> OnEnd for F {
-    fn places_are_free(&self) {
-        self();
-    }
-}
-
 /// Looks at what a write of unknown outcome left behind; see [`WritePermit::look_before_end`].
 pub type Look = Pin<Box<dyn Future<Output = Told> + Send>>;
 

@@ -18,7 +18,7 @@ use ifmatch::decide::read::{RangePlan, ReadAnswer, ReadStamp, ReadVerdict, TagsO
 use ifmatch::http1::fields::Fields;
 use ifmatch::identify::resource_id::ResourceId;
 use ifmatch::identify::target_path::TargetPath;
-use ifmatch::ledger::memory::{LedgerLimits, MemoryLedger};
+use ifmatch::ledger::memory::{KeysOf, LedgerLimits, MemoryLedger};
 use ifmatch::ledger::names::NamesInForce;
 use ifmatch::proxy::representation::{last_modified, variant};
 use ifmatch::request::method::Effect;
@@ -88,6 +88,7 @@ struct Gateway {
     config: Config,
     ledger: Arc<MemoryLedger>,
     names: Arc<NamesInForce>,
+    keys: KeysOf,
 }
 
 /// A request as it was parsed. Its parts share their bytes when they are cloned.
@@ -134,9 +135,10 @@ impl Gateway {
             start_hold: Duration::ZERO,
         });
         let names = ledger.names().in_force();
-        let written = ledger.key(&names, "u", &ResourceId::from("/items/written".to_owned()));
+        let keys = ledger.keys_of("u");
+        let written = keys.key(&names, &ResourceId::from("/items/written".to_owned()));
         ledger.touch_now(written, Duration::ZERO);
-        Gateway { config, ledger, names }
+        Gateway { config, ledger, names, keys }
     }
 
     /// The steps before the request is forwarded but for its conditions: each one without an allocation, the name
@@ -153,7 +155,7 @@ impl Gateway {
         let named = at_most(for_its_name, "resource", || aim::resource(&route.policy, &path, query, None));
         let named = named.expect("a name");
         let ledger = &self.ledger;
-        let key = at_most(0, "key", || ledger.key(&self.names, &route.policy.upstream, &named));
+        let key = at_most(0, "key", || self.keys.key(&self.names, &named));
         let whole = route.upstream.has_whole_changes;
         let whole = at_most(0, "whole_key", || whole.then(|| ledger.whole_key(&route.policy.upstream)));
         let stamp = at_most(0, "observe", || ledger.observe(key, whole, route.upstream.read_lag));

@@ -162,7 +162,7 @@ fn a_changed_name_waits_for_the_writes_of_before_and_gets_another_slot_then() {
     let (a, b) = (name("/a/1"), name("/b/1"));
     assert!(ledger.rename(naming("")).is_empty());
     let first = ledger.names().in_force();
-    let (key, other) = (ledger.key(&first, "u", &a), ledger.key(&first, "u", &b));
+    let (key, other) = (ledger.keys_of("u").key(&first, &a), ledger.keys_of("u").key(&first, &b));
     let writing = ledger.names().begin("u");
     assert_eq!(writing.admits(&first, "u", "/a/1"), Ok(()));
 
@@ -173,23 +173,23 @@ fn a_changed_name_waits_for_the_writes_of_before_and_gets_another_slot_then() {
     assert_eq!(next.admits(&second, "u", "/a/1"), Err(NotInForce::Waiting));
     assert_eq!(next.admits(&second, "u", "x:1"), Err(NotInForce::Waiting));
     assert_eq!(next.admits(&first, "u", "/b/1"), Ok(()), "nothing of its own changed");
-    assert_eq!(ledger.key(&second, "u", &b), other);
-    let meanwhile = ledger.key(&second, "u", &a);
+    assert_eq!(ledger.keys_of("u").key(&second, &b), other);
+    let meanwhile = ledger.keys_of("u").key(&second, &a);
     assert_ne!(meanwhile, key);
     drop(next);
     assert_eq!(ledger.names().begin("u").admits(&second, "u", "/a/1"), Err(NotInForce::Waiting));
     drop(writing);
     assert_eq!(ledger.names().begin("u").admits(&second, "u", "/a/1"), Ok(()));
-    let opened = ledger.key(&second, "u", &a);
+    let opened = ledger.keys_of("u").key(&second, &a);
     assert!(opened != key && opened != meanwhile, "what was read before it opened is stale");
 
     // And back again: none of the former slots is ever used again.
     assert!(!ledger.rename(naming("")).is_empty());
     let third = ledger.names().in_force();
     assert_eq!(ledger.names().begin("u").admits(&third, "u", "/a/1"), Ok(()), "nothing is under way");
-    let back = ledger.key(&third, "u", &a);
+    let back = ledger.keys_of("u").key(&third, &a);
     assert!(![key, meanwhile, opened].contains(&back));
-    assert_eq!(ledger.key(&third, "u", &b), other);
+    assert_eq!(ledger.keys_of("u").key(&third, &b), other);
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn names_outlive_a_restart_and_what_changed_over_it_is_affected() {
     let first = ledger();
     first.rename(naming(""));
     first.rename(naming("x"));
-    let open = first.key(&first.names().in_force(), "u", &name("/a/1"));
+    let open = first.keys_of("u").key(&first.names().in_force(), &name("/a/1"));
     let restart = |ledger: &MemoryLedger| {
         let mut bytes = Vec::new();
         ledger.close().expect("it judged").write_to(&mut bytes).expect("memory");
@@ -220,11 +220,11 @@ fn names_outlive_a_restart_and_what_changed_over_it_is_affected() {
     };
     let second = restart(&first);
     assert!(second.rename(naming("x")).is_empty());
-    assert_eq!(second.key(&second.names().in_force(), "u", &name("/a/1")), open);
+    assert_eq!(second.keys_of("u").key(&second.names().in_force(), &name("/a/1")), open);
     let third = restart(&second);
     let affected = third.rename(naming(""));
     assert!(affected.contains(&Affected { upstream: "u".into(), range: NameRange::Text("x:1".into()) }));
-    assert_ne!(third.key(&third.names().in_force(), "u", &name("/a/1")), open);
+    assert_ne!(third.keys_of("u").key(&third.names().in_force(), &name("/a/1")), open);
 }
 
 #[test]
@@ -233,14 +233,14 @@ fn what_had_not_opened_before_a_restart_is_affected_by_it() {
     first.rename(naming(""));
     let _writing = first.names().begin("u");
     first.rename(naming("x"));
-    let waiting = first.key(&first.names().in_force(), "u", &name("/a/1"));
+    let waiting = first.keys_of("u").key(&first.names().in_force(), &name("/a/1"));
     let mut bytes = Vec::new();
     first.close().expect("it judged").write_to(&mut bytes).expect("memory");
     let limits = LedgerLimits { max_resources: 8, settle: Duration::ZERO, start_hold: Duration::ZERO };
     let reader = Reader::open(&bytes[..], bytes.len() as u64).expect("whole");
     let second = MemoryLedger::restore(limits, reader).expect("whole");
     assert!(!second.rename(naming("x")).is_empty());
-    assert_ne!(second.key(&second.names().in_force(), "u", &name("/a/1")), waiting);
+    assert_ne!(second.keys_of("u").key(&second.names().in_force(), &name("/a/1")), waiting);
 }
 
 /// A stop closes the ledger, then drops the tasks that saw to the writes under way, and then writes the

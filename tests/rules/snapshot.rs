@@ -140,8 +140,8 @@ fn what_is_taken_up_is_what_was_saved() {
             prop_assert_eq!(before.incarnation(), after.incarnation());
             let name = ResourceId::from("order:17".to_owned());
             prop_assert_eq!(
-                before.key(&before.names().in_force(), "orders", &name),
-                after.key(&after.names().in_force(), "orders", &name)
+                before.keys_of("orders").key(&before.names().in_force(), &name),
+                after.keys_of("orders").key(&after.names().in_force(), &name)
             );
             prop_assert_eq!(before.len(), after.len());
             prop_assert_eq!(after.evictions(), 0);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ifmatch::decide::claim::{HoldMode, VersionCondition};
 use ifmatch::decide::outcome::{UnknownCause, WriteOutcome};
 use ifmatch::ledger::memory::{BeginWrite, Begun, LedgerLimits, MemoryLedger, NotBegun, Place};
-use ifmatch::ledger::permit::{Company, Look, Told};
+use ifmatch::ledger::permit::{Company, Look, OnEnd, Told};
 use ifmatch::request::version_tag::{ResourceKey, Version};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, advance, sleep};
@@ -99,6 +99,16 @@ async fn one_of_those_who_waited_for_a_write_that_came_to_nothing_is_let_through
         .await;
 }
 
+/// Counts how often it is told.
+#[derive(Default)]
+struct Ends(AtomicU32);
+
+impl OnEnd for Ends {
+    fn places_are_free(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_unknown_outcome_holds_for_settle_and_then_draws_a_fresh_number() {
     LocalSet::new()
@@ -106,21 +116,19 @@ async fn an_unknown_outcome_holds_for_settle_and_then_draws_a_fresh_number() {
             let ledger = ledger(Duration::ZERO);
             let before = now(&ledger);
             let mut first = begun(&ledger).await;
-            let ended: Arc<AtomicU32> = Arc::default();
+            let ended: Arc<Ends> = Arc::default();
             let told_of_the_end = ended.clone();
-            first.permit.on_end(Arc::new(move || {
-                told_of_the_end.fetch_add(1, Ordering::Relaxed);
-            }));
+            first.permit.on_end(told_of_the_end);
             first.permit.settle(WriteOutcome::Unknown(UnknownCause::NoAnswerInTime)).await;
             let counts = waiters(&ledger, 2).await;
             sleep(SETTLE - A_BIT - A_BIT).await;
             assert_eq!((now(&ledger), told(&counts)), (before, (0, 0)), "reads go on with the old number");
             let refused = ledger.begin(&write(&[before])).await.err();
             assert_eq!(refused, Some(NotBegun::Occupied { key: A, unsettled_for: Some(A_BIT) }));
-            assert_eq!(ended.load(Ordering::Relaxed), 0);
+            assert_eq!(ended.0.load(Ordering::Relaxed), 0);
             sleep(A_BIT * 2).await;
             assert!(now(&ledger) > before);
-            assert_eq!((ended.load(Ordering::Relaxed), told(&counts)), (1, (0, 2)));
+            assert_eq!((ended.0.load(Ordering::Relaxed), told(&counts)), (1, (0, 2)));
         })
         .await;
 }

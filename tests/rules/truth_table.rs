@@ -298,7 +298,7 @@ async fn happens(row: &Row, told: &Told) -> String {
         return "pass".to_owned();
     }
     let name = policy.resource.name(&path, query, None, policy.fold).expect("a name");
-    let world = World::of(row, |ledger| ledger.key(&ledger.names().in_force(), "u", &name)).await;
+    let world = World::of(row, |ledger| ledger.keys_of("u").key(&ledger.names().in_force(), &name)).await;
     let fields = world.fields(row);
     let overrides: Vec<Vec<u8>> = overrides_in_fields(&fields)
         .map(<[u8]>::to_vec)

@@ -3,7 +3,6 @@
 import argparse
 import datetime
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from driver import plot, report
 from driver.build import HERE, TARGET, Build, Programs, build_programs
 from driver.campaign import Campaign, Plan, say
 from driver.cases import CASES, IFMATCH, PROXIES, UNGUARDED, Case
+from driver.command_line import positive, program, require_programs
 from driver.failure import Failure
 from driver.generators import Generators
 from driver.idle import allow_files, bytes_per_idle_client
@@ -40,7 +40,7 @@ class Options:
 
 def main() -> None:
     options = _options()
-    _require_programs()
+    require_programs(*PROGRAMS)
     # The servers are ended on the way out of Python's `with` blocks, whatever ends the driver.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda given, _: sys.exit(128 + given))
@@ -69,8 +69,8 @@ def _run(options: Options) -> None:
 
 def _options() -> Options:
     parser = argparse.ArgumentParser(prog="benches/compare/run", description="ifmatch beside other proxies")
-    parser.add_argument("--rounds", type=_positive, default=7, help="how often each proxy is driven with each case (7)")
-    parser.add_argument("--seconds", type=_positive, default=2, help="how long each time (2)")
+    parser.add_argument("--rounds", type=positive, default=7, help="how often each proxy is driven with each case (7)")
+    parser.add_argument("--seconds", type=positive, default=2, help="how long each time (2)")
     parser.add_argument("--cases", help=f"some of {','.join(case.name for case in CASES)}")
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
@@ -79,25 +79,18 @@ def _options() -> Options:
         default=Build.OPTIMISED.name.lower(),
         help="which ifmatch of this tree: as deploy/optimised/build makes it (default), or a plain release build",
     )
-    which.add_argument("--binary", type=Path, help="an ifmatch that is there, in place of one of this tree")
+    which.add_argument("--binary", type=program, help="an ifmatch that is there, in place of one of this tree")
     parser.add_argument("--output", type=Path, help="where the report goes (results/ beside this program)")
     parser.add_argument(
         "--quick", action="store_true", help="one round of one second: shows that it works; its figures mean nothing"
     )
     given = parser.parse_args()
     cases = CASES if given.cases is None else _cases(parser, given.cases.split(","))
-    ifmatch = given.binary.resolve() if given.binary else Build[given.build.upper()]
+    ifmatch = given.binary or Build[given.build.upper()]
     if given.quick:
         return Options(Plan(cases, 1, 1), ifmatch, given.output or TARGET / "quick", resources=10_000, idle_clients=100)
     plan = Plan(cases, given.rounds, given.seconds)
     return Options(plan, ifmatch, given.output or HERE / "results", resources=1_000_000, idle_clients=4_000)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
 
 
 def _cases(parser: argparse.ArgumentParser, names: list[str]) -> tuple[Case, ...]:
@@ -105,12 +98,6 @@ def _cases(parser: argparse.ArgumentParser, names: list[str]) -> tuple[Case, ...
     if unknown:
         parser.error(f"there is no case {', '.join(sorted(unknown))}")
     return tuple(case for case in CASES if case.name in names)
-
-
-def _require_programs() -> None:
-    missing = [name for name in PROGRAMS if not shutil.which(name)]
-    if missing:
-        sys.exit(f"{', '.join(missing)} not found; {HERE / 'README.md'} says what is needed")
 
 
 def _compare(options: Options, programs: Programs, cores: Cores, folder: Path) -> Results:

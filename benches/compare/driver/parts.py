@@ -33,7 +33,7 @@ _OF = (
     (LEDGER, r"ledger/|proxy/unjudged\.rs|proxy/gateway\.rs:places_are_free|proxy/write\.rs:(settle|forget|has_left)"),
     (TAG, r"proxy/(representation|shown_tag)\.rs|proxy/write\.rs:(tag_of|answers_with_tag)|proxy/read\.rs:put_tag"),
     (METRICS, r"report/|proxy/in_flight\.rs|proxy/outlive\.rs:tell"),
-    (FORWARD, r"proxy/(handle|ask|write|read|pass|outlive|fields|outgoing|body|request_body|patience|cors|slips_by|verify|gateway|forwarded)\.rs"),
+    (FORWARD, r"proxy/(handle|ask|write|read|pass|outlive|fields|outgoing|body|request_body|patience|cors|slips_by|verify|gateway)\.rs"),
     (PROTOCOL, r"http1/|proxy/"),
 )
 _FUNCTION = re.compile(r"^ *(?:pub(?:\([^)]*\))? )?(?:async )?fn (\w+)")

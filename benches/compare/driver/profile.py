@@ -9,17 +9,21 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from driver.build import Build, build_programs
 from driver.cases import CASES, IFMATCH, UNGUARDED, Case
+from driver.command_line import positive, program, require_programs
 from driver.failure import Failure
 from driver.generators import Generators
 from driver.machine import choose_cores, describe
 from driver.parts import GUARD, PARTS, Sources
 from driver.servers import Launcher, Server, pinned
 from driver.stacks import Binary, stacks
+
+PROGRAMS = ("addr2line", "cargo", "h2load", "perf", "readelf", "setpriv", "taskset")
 
 SAMPLES_A_SECOND = 1999
 # Of a window: connections are opened before it.
@@ -28,13 +32,14 @@ SETTLED = 0.5
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benches/compare/profile", description=__doc__)
-    parser.add_argument("--rate", type=int, default=7700, help="requests a second (7700)")
-    parser.add_argument("--seconds", type=int, default=20, help="how long each is sampled (20)")
-    parser.add_argument("--binary", type=Path, help="an ifmatch that is there, in place of the optimised one of this tree")
+    parser.add_argument("--rate", type=positive, default=7700, help="requests a second (7700)")
+    parser.add_argument("--seconds", type=positive, default=20, help="how long each is sampled (20)")
+    parser.add_argument("--binary", type=program, help="an ifmatch that is there, in place of this tree's optimised one")
     parser.add_argument("--output", type=Path, help="a file for the report, which is printed too")
     given = parser.parse_args()
-    ifmatch = given.binary.resolve() if given.binary else Build.OPTIMISED.make()
+    require_programs(*PROGRAMS)
     try:
+        ifmatch = given.binary or Build.OPTIMISED.make()
         text = _report(ifmatch, given.rate, given.seconds)
     except (Failure, subprocess.CalledProcessError) as failure:
         raise SystemExit(str(failure)) from failure
@@ -50,10 +55,12 @@ def _report(ifmatch: Path, rate: int, seconds: int) -> str:
     cases = [case for case in CASES if UNGUARDED in case.proxies]
     lines = ["# Whose work ifmatch's time is", "", "Written by `benches/compare/profile`.", ""]
     lines += [f"Percent of its time on a core, the kernel's included, at {rate:,} requests/s.", ""]
-    about = describe(ifmatch, "the binary that was sampled") | {"date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"}
-    lines += [f"- {name}: {about[name]}" for name in ("machine", "system", "tree", "ifmatch", "date")]
-    with tempfile.TemporaryDirectory(prefix="ifmatch-profile-") as name, Launcher(programs, cores, Path(name)) as launcher:
-        folder = Path(name)
+    about = describe(ifmatch, "the binary that was sampled")
+    lines += [f"- {name}: {about[name]}" for name in ("machine", "system", "tree", "ifmatch")]
+    lines += [f"- date: {datetime.datetime.now(datetime.UTC):%Y-%m-%d}"]
+    with ExitStack() as until_the_end:
+        folder = Path(until_the_end.enter_context(tempfile.TemporaryDirectory(prefix="ifmatch-profile-")))
+        launcher = until_the_end.enter_context(Launcher(programs, cores, folder))
         guarded = launcher.proxy(IFMATCH, launcher.origin())
         servers = [guarded, replace(guarded, name=UNGUARDED, below="/1k/off/")]
         generators = Generators(programs.load, 1000, folder)

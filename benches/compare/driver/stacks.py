@@ -43,7 +43,7 @@ class Binary:
         """For each sample the innermost line of ours, also one that was inlined; None where no frame is ours."""
         # A caller's frame names what comes after the call.
         ours = [
-            [self._address(offset - (depth > 0)) for depth, (offset, file) in enumerate(sample) if file.endswith(self._path.name)]
+            [self._address(offset - (depth > 0)) for depth, (offset, file) in enumerate(sample) if file == str(self._path)]
             for sample in samples
         ]
         places = self._places(sorted({address for addresses in ours for address in addresses}))
