@@ -24,7 +24,12 @@ def program(text: str) -> Path:
     return path
 
 
-def require_programs(*names: str) -> None:
-    missing = [name for name in names if not shutil.which(name)]
+def require_programs(*names: str | tuple[str, ...]) -> None:
+    """A tuple names one program, which goes by different names."""
+    missing = [name if isinstance(name, str) else name[0] for name in names if not any(map(shutil.which, _names(name)))]
     if missing:
         sys.exit(f"{', '.join(missing)} not found; {HERE / 'README.md'} says what is needed")
+
+
+def _names(name: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (name,) if isinstance(name, str) else name

@@ -21,9 +21,9 @@ from driver.generators import Generators
 from driver.machine import choose_cores, describe
 from driver.parts import GUARD, PARTS, Sources
 from driver.servers import Launcher, Server, pinned
-from driver.stacks import Binary, stacks
+from driver.stacks import SYMBOLIZERS, Binary, stacks
 
-PROGRAMS = ("addr2line", "cargo", "h2load", "perf", "readelf", "setpriv", "taskset")
+PROGRAMS = (SYMBOLIZERS, "cargo", "h2load", "perf", "readelf", "setpriv", "taskset")
 
 SAMPLES_A_SECOND = 1999
 # Of a window: connections are opened before it.

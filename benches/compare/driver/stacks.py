@@ -1,6 +1,7 @@
 """The stacks that perf recorded, and where in the source they were."""
 
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ def stacks(data: Path) -> Iterator[list[tuple[int, str]]]:
         frames = [frame for line in sample.splitlines() if (frame := _FRAME.match(line))]
         if frames:
             yield [(int(frame[1], 16), frame[2]) for frame in frames]
+
+
+# That of binutils finds no lines in what BOLT has moved.
+SYMBOLIZERS = ("llvm-addr2line-22", "llvm-addr2line")
 
 
 class Binary:
@@ -57,7 +62,8 @@ class Binary:
 
     def _places(self, addresses: list[int]) -> dict[int, Place]:
         asked = "\n".join(map(hex, addresses))
-        told = _output("addr2line", "--exe", str(self._path), "--addresses", "--inlines", given=asked)
+        symbolizer = next((name for name in SYMBOLIZERS if shutil.which(name)), SYMBOLIZERS[0])
+        told = _output(symbolizer, "--exe", str(self._path), "--addresses", "--inlines", given=asked)
         parts = re.split(r"^0x([0-9a-f]+)\n", told, flags=re.MULTILINE)[1:]
         found = {}
         for address, lines in zip(parts[::2], parts[1::2], strict=True):
@@ -70,4 +76,5 @@ class Binary:
 
 
 def _output(*command: str, given: str | None = None) -> str:
-    return subprocess.run(command, input=given, stdout=subprocess.PIPE, text=True, check=True).stdout
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    return subprocess.run(command, input=given, check=True, **quiet).stdout
