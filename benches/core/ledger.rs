@@ -35,18 +35,20 @@ fn alone(group: &mut BenchmarkGroup<'_, WallTime>, runtime: &Runtime) {
     });
     group.bench_function("begin + settle, If-Match", |bencher| {
         bencher.iter(|| {
-            let write = states(known, ledger.version(known, None));
+            let current = is(ledger.version(known, None));
+            let write = BeginWrite { condition: &current, ..blind(known) };
             runtime.block_on(settled(&ledger, &write))
         });
     });
     group.bench_function("begin + settle, three places", |bencher| {
         let whole = Place { key: ledger.whole_key("upstream"), mode: HoldMode::Member };
         let other = Place { key: key(18), mode: HoldMode::Exclusive };
-        let write = BeginWrite { whole: Some(whole), others: vec![other], ..blind(known) };
+        let write = BeginWrite { whole: Some(whole), others: &[other], ..blind(known) };
         bencher.iter(|| runtime.block_on(settled(&ledger, &write)));
     });
     group.bench_function("begin refused, stale", |bencher| {
-        let stale = states(known, Version(0));
+        let never = is(Version(0));
+        let stale = BeginWrite { condition: &never, ..blind(known) };
         bencher.iter(|| runtime.block_on(ledger.begin(black_box(&stale))).is_err());
     });
 }
@@ -120,16 +122,15 @@ pub(crate) fn with_written(max_resources: u64) -> Arc<MemoryLedger> {
     ledger
 }
 
-fn blind(key: ResourceKey) -> BeginWrite {
+fn blind(key: ResourceKey) -> BeginWrite<'static> {
     BeginWrite::to(Place { key, mode: HoldMode::Exclusive })
 }
 
-fn states(key: ResourceKey, version: Version) -> BeginWrite {
-    let condition = VersionCondition { any_of: Some([version].into()), none_of: Vec::new() };
-    BeginWrite { condition, ..blind(key) }
+fn is(version: Version) -> VersionCondition {
+    VersionCondition { any_of: Some([version].into()), none_of: Vec::new() }
 }
 
-async fn settled(ledger: &Arc<MemoryLedger>, write: &BeginWrite) -> bool {
+async fn settled(ledger: &Arc<MemoryLedger>, write: &BeginWrite<'_>) -> bool {
     match ledger.begin(write).await {
         Ok(begun) => {
             begun.permit.settle(WriteOutcome::Applied).await;

@@ -65,9 +65,17 @@ pub struct TagsWanted {
 }
 
 impl TagsWanted {
-    /// Whether the origin has to show a tag.
-    pub fn is_some(&self) -> bool {
-        self.any_of.is_some() || !self.none_of.is_empty()
+    /// What these preconditions want of it; `None` where they list no tags.
+    fn by(stated: &Preconditions) -> Option<Box<Self>> {
+        let listed = |condition: &Option<TagCondition>| match condition {
+            Some(TagCondition::Tags(tags)) => Some(tags.clone()),
+            Some(TagCondition::Any) | None => None,
+        };
+        let (any_of, none_of) = (listed(&stated.if_match), listed(&stated.if_none_match));
+        if any_of.is_none() && none_of.is_none() {
+            return None;
+        }
+        Some(Box::new(TagsWanted { any_of, none_of: none_of.unwrap_or_default() }))
     }
 
     fn judge(&self, shown: &Shown, weak: WeakIfMatch) -> Result<(), Refusal> {
@@ -98,8 +106,8 @@ pub struct Probe {
     pub must_not_exist: bool,
     /// `If-Unmodified-Since`
     pub unmodified_since: Option<SystemTime>,
-    /// Lists of tags, where they stand for what the origin shows (rule K1).
-    pub tags: TagsWanted,
+    /// Lists of tags, where they stand for what the origin shows (rule K1). In a box: few routes have such tags.
+    pub tags: Option<Box<TagsWanted>>,
 }
 
 impl Probe {
@@ -186,15 +194,18 @@ pub fn claim(
     let mut condition = VersionCondition::default();
     let mut probe = Probe { unmodified_since: stated.if_unmodified_since, ..Probe::default() };
     let shown = policy.validator.is_shown();
+    if shown {
+        probe.tags = TagsWanted::by(stated);
+    }
     match &stated.if_match {
         Some(TagCondition::Any) => probe.must_exist = true,
-        Some(TagCondition::Tags(tags)) if shown => probe.tags.any_of = Some(tags.clone()),
+        Some(TagCondition::Tags(_)) if shown => {}
         Some(TagCondition::Tags(tags)) => condition.any_of = Some(versions(tags)),
         None => {}
     }
     match &stated.if_none_match {
         Some(TagCondition::Any) => probe.must_not_exist = true,
-        Some(TagCondition::Tags(tags)) if shown => probe.tags.none_of.clone_from(tags),
+        Some(TagCondition::Tags(_)) if shown => {}
         // Weak comparison (RFC 9110 section 13.1.2), by the version alone: a write to a resource that
         // has not moved on is refused whatever representation the author saw.
         Some(TagCondition::Tags(tags)) => {
@@ -299,7 +310,9 @@ pub fn judge_shown(
     if claim.probe.must_not_exist && shown.exists != Some(false) {
         return Err(say::already_there());
     }
-    claim.probe.tags.judge(shown, policy.weak_if_match)?;
+    if let Some(tags) = &claim.probe.tags {
+        tags.judge(shown, policy.weak_if_match)?;
+    }
     let Some(date) = claim.probe.unmodified_since else { return Ok(()) };
     match shown.last_modified {
         Some(modified) if modified > date => Err(say::modified_since()),

@@ -26,16 +26,16 @@ pub struct Place {
 }
 
 /// A write that asks to be let through.
-#[derive(Clone, Debug)]
-pub struct BeginWrite {
+#[derive(Clone, Copy, Debug)]
+pub struct BeginWrite<'w> {
     /// The resource that the write names.
     pub target: Place,
     /// The upstream as a whole, where a route changes all of it: every write takes part in it.
     pub whole: Option<Place>,
     /// Further resources that it changes.
-    pub others: Vec<Place>,
+    pub others: &'w [Place],
     /// What must be true of the target's version.
-    pub condition: VersionCondition,
+    pub condition: &'w VersionCondition,
     /// Until when reads of the changed resources may lag, counted from the settlement.
     pub read_lag: Duration,
     /// Observe mode: let through whatever is found.
@@ -70,14 +70,17 @@ pub struct Begun {
     pub observed: Option<NotBegun>,
 }
 
-impl BeginWrite {
+/// States nothing of the version.
+static NOTHING: VersionCondition = VersionCondition { any_of: None, none_of: Vec::new() };
+
+impl BeginWrite<'_> {
     /// A write to one resource, whose reads do not lag and that states nothing of its version.
     pub fn to(target: Place) -> Self {
         BeginWrite {
             target,
             whole: None,
-            others: Vec::new(),
-            condition: VersionCondition::default(),
+            others: &[],
+            condition: &NOTHING,
             read_lag: Duration::ZERO,
             observe: false,
         }
@@ -87,7 +90,7 @@ impl BeginWrite {
     pub(super) fn places(&self) -> Places {
         let mut places = Places::new();
         places.push(self.target);
-        for place in self.whole.iter().chain(&self.others) {
+        for place in self.whole.iter().chain(self.others) {
             if places.iter().all(|p| p.key != place.key) {
                 places.push(*place);
             }

@@ -261,7 +261,7 @@ impl MemoryLedger {
     ///
     /// # Errors
     /// Says what stands in the way. Nothing has changed then.
-    pub async fn begin(self: &Arc<Self>, write: &BeginWrite) -> Result<Begun, NotBegun> {
+    pub async fn begin(self: &Arc<Self>, write: &BeginWrite<'_>) -> Result<Begun, NotBegun> {
         // What is only observed is forwarded all the same, so it occupies all the same (rule R5).
         if let Some(left) = self.open_in()
             && !write.observe
@@ -305,7 +305,7 @@ impl MemoryLedger {
         Ok(Begun { permit, observed })
     }
 
-    fn judge(&self, write: &BeginWrite, places: &[Place], locked: &Locked<'_>) -> Result<(), NotBegun> {
+    fn judge(&self, write: &BeginWrite<'_>, places: &[Place], locked: &Locked<'_>) -> Result<(), NotBegun> {
         for place in places {
             let busy = locked.peek(place.key).and_then(|slots| slots.busy(place.key, place.mode));
             match busy {

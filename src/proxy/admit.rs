@@ -198,12 +198,12 @@ fn judge(
 
 impl Judged {
     /// What the ledger is asked.
-    fn begin_write(&self, ask: &Ask) -> BeginWrite {
+    fn begin_write(&self, ask: &Ask) -> BeginWrite<'_> {
         BeginWrite {
             target: Place { key: self.named.key, mode: self.claim.hold },
             whole: changes::whole_place(ask, self.claim.hold),
-            others: self.others.clone(),
-            condition: self.claim.condition.clone(),
+            others: &self.others,
+            condition: &self.claim.condition,
             read_lag: ask.route.route.upstream.read_lag,
             observe: ask.observes(),
         }
@@ -298,7 +298,7 @@ fn stated_elsewhere(
 }
 
 /// The ledger's word, and how long it was waited for.
-async fn begin(ask: &Ask, write: &BeginWrite, patience: Patience) -> (Result<Begun, NotBegun>, Duration) {
+async fn begin(ask: &Ask, write: &BeginWrite<'_>, patience: Patience) -> (Result<Begun, NotBegun>, Duration) {
     let tried = ask.gateway.ledger.begin(write).await;
     match (&tried, ask.policy().overlap, patience) {
         (Err(NotBegun::Occupied { .. }), Overlap::Wait { at_most, waiters }, Patience::AsRoute) => {
@@ -313,7 +313,7 @@ async fn begin(ask: &Ask, write: &BeginWrite, patience: Patience) -> (Result<Beg
 /// Waits for a turn among the writes to a place that was found occupied.
 async fn wait(
     ask: &Ask,
-    write: &BeginWrite,
+    write: &BeginWrite<'_>,
     mut tried: Result<Begun, NotBegun>,
     at_most: Duration,
     waiters: usize,

@@ -30,8 +30,8 @@ pub struct Preconditions {
 /// What `If-Range` compares with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IfRange {
-    /// An entity-tag, compared strongly.
-    Tag(EntityTag),
+    /// An entity-tag, compared strongly. In a box: it is rare, and would make the preconditions of every request large.
+    Tag(Box<EntityTag>),
     /// A date; ifmatch leaves it to the origin, whose date it is.
     Date,
 }
@@ -61,24 +61,14 @@ impl Preconditions {
     /// If `If-Match`, `If-None-Match` or an `If-Range` that is no date is not what the grammar allows.
     /// An invalid date is ignored, as RFC 9110 asks.
     pub fn read(fields: &Fields) -> Result<Self, MalformedPrecondition> {
-        let there = There::in_the(fields);
-        if there == There::default() {
-            return Ok(Preconditions::default());
-        }
-        let tags = |there: bool, name| there.then(|| tag_condition(fields, name)).transpose();
-        let date = |there: bool, name| there.then(|| date(fields, name)).flatten();
+        let Some(stated) = Stated::in_the(fields) else { return Ok(Preconditions::default()) };
+        let unless = |beside, date: Lines<'_>| if beside == Lines::None { date.date() } else { None };
         Ok(Preconditions {
-            if_match: tags(there.if_match, header::IF_MATCH)?,
-            if_none_match: tags(there.if_none_match, header::IF_NONE_MATCH)?,
-            if_unmodified_since: date(
-                there.if_unmodified_since && !there.if_match,
-                &header::IF_UNMODIFIED_SINCE,
-            ),
-            if_modified_since: date(
-                there.if_modified_since && !there.if_none_match,
-                &header::IF_MODIFIED_SINCE,
-            ),
-            if_range: if there.if_range { if_range(fields)? } else { None },
+            if_match: stated.if_match.tags(fields, &header::IF_MATCH)?,
+            if_none_match: stated.if_none_match.tags(fields, &header::IF_NONE_MATCH)?,
+            if_unmodified_since: unless(stated.if_match, stated.if_unmodified_since),
+            if_modified_since: unless(stated.if_none_match, stated.if_modified_since),
+            if_range: stated.if_range.range(fields)?,
         })
     }
 
@@ -89,31 +79,76 @@ impl Preconditions {
     }
 }
 
-/// Which of the fields are there, told by one walk over all of them: most requests have none, and to look each
-/// of them up takes longer.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct There {
-    if_match: bool,
-    if_none_match: bool,
-    if_unmodified_since: bool,
-    if_modified_since: bool,
-    if_range: bool,
+/// The fields as they were sent, found by one walk over all of a request's: most have none of them, and to look for
+/// each takes longer.
+#[derive(Default)]
+struct Stated<'f> {
+    if_match: Lines<'f>,
+    if_none_match: Lines<'f>,
+    if_unmodified_since: Lines<'f>,
+    if_modified_since: Lines<'f>,
+    if_range: Lines<'f>,
 }
 
-impl There {
-    fn in_the(fields: &Fields) -> Self {
-        let mut there = There::default();
-        for name in fields.keys() {
-            match *name {
-                header::IF_MATCH => there.if_match = true,
-                header::IF_NONE_MATCH => there.if_none_match = true,
-                header::IF_UNMODIFIED_SINCE => there.if_unmodified_since = true,
-                header::IF_MODIFIED_SINCE => there.if_modified_since = true,
-                header::IF_RANGE => there.if_range = true,
-                _ => {}
-            }
+impl<'f> Stated<'f> {
+    /// `None`: not one of them.
+    fn in_the(fields: &'f Fields) -> Option<Self> {
+        let (mut stated, mut any) = (Stated::default(), false);
+        for (name, value) in fields {
+            let lines = match *name {
+                header::IF_MATCH => &mut stated.if_match,
+                header::IF_NONE_MATCH => &mut stated.if_none_match,
+                header::IF_UNMODIFIED_SINCE => &mut stated.if_unmodified_since,
+                header::IF_MODIFIED_SINCE => &mut stated.if_modified_since,
+                header::IF_RANGE => &mut stated.if_range,
+                _ => continue,
+            };
+            *lines = if *lines == Lines::None { Lines::One(value) } else { Lines::Several };
+            any = true;
         }
-        there
+        any.then_some(stated)
+    }
+}
+
+/// What a request has of one field.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Lines<'f> {
+    #[default]
+    None,
+    One(FieldValue<'f>),
+    Several,
+}
+
+impl Lines<'_> {
+    fn tags(self, fields: &Fields, name: &HeaderName) -> Result<Option<TagCondition>, MalformedPrecondition> {
+        let tags = match self {
+            Lines::None => return Ok(None),
+            Lines::One(line) => TagCondition::parse([line.as_bytes()]),
+            Lines::Several => TagCondition::parse(fields.get_all(name).map(FieldValue::as_bytes)),
+        };
+        tags.map(Some).map_err(|problem| MalformedPrecondition { field: name.clone(), problem })
+    }
+
+    fn date(self) -> Option<SystemTime> {
+        if let Lines::One(line) = self { date_in(line) } else { None }
+    }
+
+    fn range(self, fields: &Fields) -> Result<Option<IfRange>, MalformedPrecondition> {
+        if self == Lines::None || !fields.contains_key(header::RANGE) {
+            return Ok(None);
+        }
+        let malformed = |problem| MalformedPrecondition { field: header::IF_RANGE, problem };
+        let Lines::One(line) = self else {
+            return Err(malformed(MalformedTags {
+                found: "two field lines".into(),
+                expected: "one entity-tag or date",
+            }));
+        };
+        if self.date().is_some() {
+            return Ok(Some(IfRange::Date));
+        }
+        let tag = EntityTag::parse(line.as_bytes()).map_err(malformed)?;
+        Ok(Some(IfRange::Tag(Box::new(tag))))
     }
 }
 
@@ -131,36 +166,18 @@ pub fn is_ours_alone(fields: &Fields, name: &HeaderName) -> bool {
     }
 }
 
-fn tag_condition(fields: &Fields, name: HeaderName) -> Result<TagCondition, MalformedPrecondition> {
-    let lines = fields.get_all(&name).map(FieldValue::as_bytes);
-    TagCondition::parse(lines).map_err(|problem| MalformedPrecondition { field: name, problem })
-}
-
 /// The date in a field. What is not one valid HTTP-date is ignored, a repeated one too (RFC 9110 sections 13.1.3
 /// and 13.1.4).
 pub fn date(fields: &Fields, name: &HeaderName) -> Option<SystemTime> {
     let mut lines = fields.get_all(name);
-    let line = lines.next()?;
-    if lines.next().is_some() {
-        return None;
+    match (lines.next(), lines.next()) {
+        (Some(line), None) => date_in(line),
+        (None | Some(_), _) => None,
     }
-    httpdate::parse_http_date(line.to_str().ok()?.trim()).ok()
 }
 
-fn if_range(fields: &Fields) -> Result<Option<IfRange>, MalformedPrecondition> {
-    let mut lines = fields.get_all(header::IF_RANGE);
-    let (Some(line), true) = (lines.next(), fields.contains_key(header::RANGE)) else { return Ok(None) };
-    let malformed = |problem| MalformedPrecondition { field: header::IF_RANGE, problem };
-    if lines.next().is_some() {
-        return Err(malformed(MalformedTags {
-            found: "two field lines".into(),
-            expected: "one entity-tag or date",
-        }));
-    }
-    if line.to_str().is_ok_and(|text| httpdate::parse_http_date(text.trim()).is_ok()) {
-        return Ok(Some(IfRange::Date));
-    }
-    EntityTag::parse(line.as_bytes()).map(|tag| Some(IfRange::Tag(tag))).map_err(malformed)
+fn date_in(line: FieldValue<'_>) -> Option<SystemTime> {
+    httpdate::parse_http_date(line.to_str().ok()?.trim()).ok()
 }
 
 #[cfg(test)]

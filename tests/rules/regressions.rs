@@ -33,7 +33,7 @@ fn ledger(max_resources: usize) -> Arc<MemoryLedger> {
     })
 }
 
-fn write(target: Place, whole: Option<Place>, observe: bool) -> BeginWrite {
+fn write(target: Place, whole: Option<Place>, observe: bool) -> BeginWrite<'static> {
     BeginWrite { whole, observe, ..BeginWrite::to(target) }
 }
 
@@ -45,7 +45,7 @@ fn member() -> Option<Place> {
     Some(Place { key: WHOLE, mode: HoldMode::Member })
 }
 
-async fn begun(ledger: &Arc<MemoryLedger>, write: &BeginWrite) -> Begun {
+async fn begun(ledger: &Arc<MemoryLedger>, write: &BeginWrite<'_>) -> Begun {
     ledger.begin(write).await.unwrap_or_else(|refused| panic!("{refused:?}"))
 }
 
@@ -163,7 +163,7 @@ async fn a_write_without_room_leaves_no_trace() {
     let ledger = ledger(1);
     let shared = write(Place { key: A, mode: HoldMode::Shared }, None, false);
     let first = begun(&ledger, &shared).await;
-    let too_much = BeginWrite { others: vec![alone(B)], ..write(alone(A), None, true) };
+    let too_much = BeginWrite { others: &[alone(B)], ..write(alone(A), None, true) };
     assert_eq!(ledger.begin(&too_much).await.err(), Some(NotBegun::NoRoom));
     let settled = first.permit.settle(WriteOutcome::Applied).await;
     assert_eq!(settled, Settlement::Applied { version: Some(ledger.version(A, None)) });
@@ -391,7 +391,7 @@ async fn what_was_read_of_a_changed_resource_during_the_start_hold_is_stale_afte
     tokio::time::sleep(hold).await;
     for (key, version) in [A, B].into_iter().zip(read) {
         let condition = VersionCondition { any_of: Some([version].into()), none_of: Vec::new() };
-        let stale = BeginWrite { condition, ..write(alone(key), None, false) };
+        let stale = BeginWrite { condition: &condition, ..write(alone(key), None, false) };
         assert!(matches!(ledger.begin(&stale).await.err(), Some(NotBegun::Stale(_))), "{key:?}");
     }
 }
@@ -412,7 +412,7 @@ async fn a_lagging_read_gets_no_current_version_from_the_upstream_as_a_whole() {
     other.permit.settle(WriteOutcome::Applied).await;
     tokio::time::sleep(lag).await;
     let condition = VersionCondition { any_of: Some([read.version].into()), none_of: Vec::new() };
-    let stale = BeginWrite { condition, ..write(alone(A), member(), false) };
+    let stale = BeginWrite { condition: &condition, ..write(alone(A), member(), false) };
     assert!(matches!(ledger.begin(&stale).await.err(), Some(NotBegun::Stale(_))));
 }
 

@@ -277,7 +277,7 @@ async fn begun(ledger: &Arc<MemoryLedger>, key: ResourceKey) -> WritePermit {
     let_through(ledger, &write(key, HoldMode::Exclusive)).await
 }
 
-async fn let_through(ledger: &Arc<MemoryLedger>, write: &BeginWrite) -> WritePermit {
+async fn let_through(ledger: &Arc<MemoryLedger>, write: &BeginWrite<'_>) -> WritePermit {
     ledger.begin(write).await.unwrap_or_else(|refused| panic!("{refused:?}")).permit
 }
 

@@ -20,9 +20,15 @@ fn ledger(start_hold: Duration) -> Arc<MemoryLedger> {
     MemoryLedger::new(LedgerLimits { max_resources: 8, settle: SETTLE, start_hold })
 }
 
-fn write(versions: &[Version]) -> BeginWrite {
-    let condition = VersionCondition { any_of: Some(versions.into()), none_of: Vec::new() };
-    BeginWrite { condition, ..BeginWrite::to(Place { key: A, mode: HoldMode::Exclusive }) }
+/// Lets the ledger judge a write to a resource that must be at this version.
+async fn judged(ledger: &Arc<MemoryLedger>, version: Version, read_lag: Duration) -> Result<Begun, NotBegun> {
+    let condition = VersionCondition { any_of: Some([version].into()), none_of: Vec::new() };
+    let target = Place { key: A, mode: HoldMode::Exclusive };
+    ledger.begin(&BeginWrite { condition: &condition, read_lag, ..BeginWrite::to(target) }).await
+}
+
+async fn at(ledger: &Arc<MemoryLedger>, version: Version) -> Result<Begun, NotBegun> {
+    judged(ledger, version, Duration::ZERO).await
 }
 
 fn now(ledger: &MemoryLedger) -> Version {
@@ -30,22 +36,22 @@ fn now(ledger: &MemoryLedger) -> Version {
 }
 
 async fn begun(ledger: &Arc<MemoryLedger>) -> Begun {
-    ledger.begin(&write(&[now(ledger)])).await.unwrap_or_else(|refused| panic!("{refused:?}"))
+    at(ledger, now(ledger)).await.unwrap_or_else(|refused| panic!("{refused:?}"))
 }
 
 /// Writes with the current tag that wait, each for as long as the place is occupied. Counts those that
 /// were let through and those that were stale when they were judged again.
 async fn waiters(ledger: &Arc<MemoryLedger>, how_many: u32) -> [Arc<AtomicU32>; 2] {
     let counts: [Arc<AtomicU32>; 2] = Default::default();
-    let write = write(&[now(ledger)]);
+    let current = now(ledger);
     for _ in 0..how_many {
-        let (ledger, [through, stale], write) = (ledger.clone(), counts.clone(), write.clone());
+        let (ledger, [through, stale]) = (ledger.clone(), counts.clone());
         spawn_local(async move {
             let waiter = ledger.waiting().join(A, 10).expect("a place in the queue");
             let judged = loop {
                 let mut woken = std::pin::pin!(waiter.woken());
                 woken.as_mut().enable();
-                match ledger.begin(&write).await {
+                match at(&ledger, current).await {
                     Err(NotBegun::Occupied { .. }) => woken.await,
                     judged => break judged,
                 }
@@ -123,7 +129,7 @@ async fn an_unknown_outcome_holds_for_settle_and_then_draws_a_fresh_number() {
             let counts = waiters(&ledger, 2).await;
             sleep(SETTLE - A_BIT - A_BIT).await;
             assert_eq!((now(&ledger), told(&counts)), (before, (0, 0)), "reads go on with the old number");
-            let refused = ledger.begin(&write(&[before])).await.err();
+            let refused = at(&ledger, before).await.err();
             assert_eq!(refused, Some(NotBegun::Occupied { key: A, unsettled_for: Some(A_BIT) }));
             assert_eq!(ended.0.load(Ordering::Relaxed), 0);
             sleep(A_BIT * 2).await;
@@ -140,7 +146,7 @@ async fn a_permit_that_is_dropped_is_an_unknown_outcome() {
     drop(begun(&ledger).await);
     sleep(SETTLE - A_BIT).await;
     assert!(matches!(
-        ledger.begin(&write(&[before])).await.err(),
+        at(&ledger, before).await.err(),
         Some(NotBegun::Occupied { unsettled_for: Some(_), .. })
     ));
     sleep(A_BIT * 2).await;
@@ -191,7 +197,7 @@ async fn a_look_is_begun_after_settle_and_the_place_is_held_until_it_ends() {
         (1, before),
         "reads go on with the old number"
     );
-    assert!(matches!(ledger.begin(&write(&[before])).await.err(), Some(NotBegun::Occupied { .. })));
+    assert!(matches!(at(&ledger, before).await.err(), Some(NotBegun::Occupied { .. })));
     assert!(told.lock().expect("a list").is_empty());
     sleep(A_BIT * 2).await;
     assert!(now(&ledger) > before);
@@ -250,7 +256,7 @@ fn a_runtime_that_goes_down_leaves_its_writes_occupying_what_they_do() {
     let permit = runtime().block_on(begun(&ledger)).permit;
     drop(permit);
     assert_eq!(ledger.inspect(A, None).holders, 1);
-    let refused = runtime().block_on(ledger.begin(&write(&[now(&ledger)])));
+    let refused = runtime().block_on(at(&ledger, now(&ledger)));
     assert!(matches!(refused.err(), Some(NotBegun::Occupied { .. })));
 }
 
@@ -258,14 +264,14 @@ fn a_runtime_that_goes_down_leaves_its_writes_occupying_what_they_do() {
 async fn a_new_life_judges_nothing_until_the_writes_of_the_old_one_are_settled() {
     let ledger = ledger(SETTLE);
     let early = ledger.observe(A, None, Duration::ZERO).version;
-    let refused = ledger.begin(&write(&[early])).await.err();
+    let refused = at(&ledger, early).await.err();
     assert_eq!(refused, Some(NotBegun::Starting(SETTLE)));
     advance(SETTLE - A_BIT).await;
     assert!(!ledger.is_open());
     let late = ledger.observe(A, None, Duration::ZERO).version;
     advance(A_BIT).await;
     for stamp in [early, late] {
-        assert!(matches!(ledger.begin(&write(&[stamp])).await.err(), Some(NotBegun::Stale(_))), "R10");
+        assert!(matches!(at(&ledger, stamp).await.err(), Some(NotBegun::Stale(_))), "R10");
     }
     assert!(ledger.is_open());
     begun(&ledger).await.permit.settle(WriteOutcome::NotApplied).await;
@@ -275,8 +281,7 @@ async fn a_new_life_judges_nothing_until_the_writes_of_the_old_one_are_settled()
 async fn reads_behind_a_write_get_an_older_number_for_as_long_as_they_may_lag() {
     let ledger = ledger(Duration::ZERO);
     let lag = Duration::from_secs(2);
-    let lagging = BeginWrite { read_lag: lag, ..write(&[now(&ledger)]) };
-    let first = ledger.begin(&lagging).await.unwrap_or_else(|refused| panic!("{refused:?}"));
+    let first = judged(&ledger, now(&ledger), lag).await.unwrap_or_else(|refused| panic!("{refused:?}"));
     sleep(SETTLE).await;
     let settled_at = Instant::now();
     first.permit.settle(WriteOutcome::Applied).await;

@@ -392,7 +392,7 @@ async fn change(
         }
         Err(refusal) => return told.refusal(&refusal).to_owned(),
     };
-    let begin = BeginWrite { condition: claim.condition.clone(), observe, ..write(*key, claim.hold) };
+    let begin = BeginWrite { condition: &claim.condition, observe, ..write(*key, claim.hold) };
     let begun = match ledger.begin(&begin).await {
         Ok(begun) => begun,
         Err(NotBegun::Stale(_)) if claim.by_view => return told.refusal(&say::stale_view()).to_owned(),

@@ -70,7 +70,7 @@ pub(super) fn of_tag(validator: &Validator) -> Option<&'static str> {
 /// What must be true of the tag that the origin shows.
 pub(super) fn conditions(claim: &Claim) -> Vec<String> {
     let list = |tags: &[EntityTag]| tags.iter().map(EntityTag::to_string).collect::<Vec<_>>().join(" or ");
-    let wanted = &claim.probe.tags;
+    let Some(wanted) = &claim.probe.tags else { return Vec::new() };
     let mut conditions = Vec::new();
     match wanted.any_of.as_deref() {
         None => {}

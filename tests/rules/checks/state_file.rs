@@ -147,7 +147,7 @@ fn as_it_was(state: &State, ledger: &MemoryLedger, room: usize) {
     }
 }
 
-fn write(key: ResourceKey) -> BeginWrite {
+fn write(key: ResourceKey) -> BeginWrite<'static> {
     BeginWrite::to(Place { key, mode: HoldMode::Exclusive })
 }
 

@@ -27,7 +27,6 @@ enum Allowed {
 /// What a write is after its fields were read.
 struct Asked {
     of: usize,
-    write: BeginWrite,
     claim: Claim,
     places: Vec<(usize, HoldMode)>,
     /// What its author goes by, where the rules allow that.
@@ -51,7 +50,18 @@ impl World<'_> {
         needed.sort_unstable();
         needed.dedup();
         let has_room = needed.len() <= self.setting.capacity;
-        let told = self.ledger.begin(&asked.write).await;
+        let place = |(place, mode): &(usize, HoldMode)| Place { key: key(*place), mode: *mode };
+        let all: Vec<Place> = asked.places.iter().map(place).collect();
+        let (whole, others) = all[1..].split_at(usize::from(self.setting.whole));
+        let write = BeginWrite {
+            target: all[0],
+            whole: whole.first().copied(),
+            others,
+            condition: &asked.claim.condition,
+            read_lag: self.setting.lag,
+            observe,
+        };
+        let told = self.ledger.begin(&write).await;
         if !observe && !starting.is_zero() {
             self.counts.count("starting");
             assert_eq!(told.err(), Some(NotBegun::Starting(starting)), "R10");
@@ -154,22 +164,13 @@ impl World<'_> {
         }
         // Its author claims nothing about them.
         places.extend(begin.also.filter(|also| *also != of).map(|also| (also, HoldMode::Shared)));
-        let place = |(place, mode): &(usize, HoldMode)| Place { key: key(*place), mode: *mode };
-        let write = BeginWrite {
-            target: place(&places[0]),
-            whole: self.setting.whole.then(|| place(&places[1])),
-            others: places.iter().skip(1 + usize::from(self.setting.whole)).map(place).collect(),
-            condition: claim.condition.clone(),
-            read_lag: self.setting.lag,
-            observe: begin.observe,
-        };
         let (matches, seen) = self.matches(of, begin.if_match.as_ref());
         let version = match (matches, self.is_none_of(of, begin.if_none_match.as_ref())) {
             (Allowed::Refuse, _) | (_, Allowed::Refuse) => Allowed::Refuse,
             (Allowed::LetThrough, Allowed::LetThrough) => Allowed::LetThrough,
             (Allowed::Either, _) | (_, Allowed::Either) => Allowed::Either,
         };
-        Asked { of, write, claim, places, seen, version, effect }
+        Asked { of, claim, places, seen, version, effect }
     }
 
     /// The state of the resource that a tag stands for, by these rules of comparison.
