@@ -45,6 +45,14 @@ pub struct Admitted {
     pub twice: Twice,
 }
 
+/// A write that may not be.
+pub struct NotAdmitted {
+    /// What it writes to.
+    pub named: Named,
+    /// Why.
+    pub refusal: Refusal,
+}
+
 /// The right to forward a write. Only observe mode ever goes without a permit: where the ledger could not take the
 /// write.
 pub type Right = Result<WritePermit, Box<Unjudged>>;
@@ -68,9 +76,9 @@ pub struct Judged {
 }
 
 impl Admitted {
-    /// How long the decision took, in seconds: everything since the request's head but waiting for other writes.
-    pub fn decided_in(&self, ask: &Ask) -> f64 {
-        (self.decided_at - ask.started).saturating_sub(self.waited).as_secs_f64()
+    /// How long the decision took: everything since the request's head but waiting for other writes.
+    pub fn decided_in(&self, ask: &Ask) -> Duration {
+        (self.decided_at - ask.started).saturating_sub(self.waited)
     }
 }
 
@@ -88,16 +96,16 @@ pub async fn give_up(right: Right) {
 /// The refusal, in the order malformed (400), precondition required (428), occupied (409), stale (412).
 pub async fn admit(
     ask: &Ask,
-    id: &ResourceId,
+    id: ResourceId,
     effect: Effect,
     parts: &Parts,
     content: Option<&Content<'_>>,
-) -> Result<Admitted, Refusal> {
+) -> Result<Admitted, NotAdmitted> {
     // R14: counted before its resources get their slots, so that a change of names waits for it, or is seen.
     let under_way = ask.gateway.ledger.names().begin(&ask.policy().upstream);
     // Not even to observe: nobody who goes by the newer names would know of it.
     if ask.observes() && !under_way.is_in_force(&ask.live.names, &ask.policy().upstream) {
-        return Err(say::names_changed());
+        return Err(NotAdmitted { named: ask.named(id), refusal: say::names_changed() });
     }
     let stated = Stated::of(ask, id, parts, content, &under_way);
     let viewed = stated.viewed(ask, effect).await;
@@ -106,7 +114,8 @@ pub async fn admit(
     if judged.claim.is_override {
         ask.route.metrics.overrides.inc();
     }
-    let permit = permit(ask, begun, &judged, under_way, parts, content)?;
+    let permit = permit(ask, begun, &judged, under_way, parts, content)
+        .map_err(|refusal| NotAdmitted { named: judged.named.clone(), refusal })?;
     let decided_at = Instant::now();
     Ok(Admitted { permit, judged, decided_at, waited, twice: Twice::default() })
 }
@@ -126,13 +135,13 @@ struct Stated {
 impl Stated {
     fn of(
         ask: &Ask,
-        id: &ResourceId,
+        id: ResourceId,
         parts: &Parts,
         content: Option<&Content<'_>>,
         under_way: &UnderWay,
     ) -> Self {
-        let turn = in_force(ask, under_way, id);
-        let named = ask.named_to_write(id.clone());
+        let turn = in_force(ask, under_way, &id);
+        let named = ask.named_to_write(id);
         let view = View::of(ask, &parts.headers, &named, content);
         let rules = Rules::of_methods(ask, parts, content);
         let mut translated = None;
@@ -158,42 +167,65 @@ fn in_force(ask: &Ask, under_way: &UnderWay, id: &ResourceId) -> Result<(), Refu
 /// Judges everything that needs neither the ledger's state nor the origin's.
 fn judge(
     ask: &Ask,
-    stated: Stated,
+    mut stated: Stated,
     viewed: Option<Version>,
     effect: Effect,
     parts: &Parts,
     content: Option<&Content<'_>>,
     under_way: &UnderWay,
-) -> Result<Arc<Judged>, Refusal> {
-    let Stated { named, view, mut rules, preconditions, translated, turn } = stated;
+) -> Result<Arc<Judged>, NotAdmitted> {
+    let claimed = claimed(ask, &mut stated, viewed, effect, parts, content, under_way);
+    let Stated { named, view, rules, translated, .. } = stated;
+    match claimed {
+        Ok((claim, others)) => Ok(Arc::new(Judged { named, claim, translated, rules, view, others })),
+        Err(refusal) => Err(NotAdmitted { named, refusal }),
+    }
+}
+
+/// What a write claims, and what else it changes.
+fn claimed(
+    ask: &Ask,
+    stated: &mut Stated,
+    viewed: Option<Version>,
+    effect: Effect,
+    parts: &Parts,
+    content: Option<&Content<'_>>,
+    under_way: &UnderWay,
+) -> Result<(Claim, Vec<Place>), Refusal> {
+    let Stated { named, rules, preconditions, turn, .. } = stated;
+    let named = &*named;
     let incarnation = ask.gateway.ledger.incarnation();
-    let claimed = preconditions
-        .and_then(|stated| claim_of(effect, &stated, ask.policy(), incarnation, named.key, viewed));
+    let claimed = match preconditions {
+        Ok(stated) => claim_of(effect, stated, ask.policy(), incarnation, named.key, viewed),
+        Err(refusal) => Err(refusal.clone()),
+    };
     let mut claim = match claimed {
         Ok(claim) => claim,
         Err(refusal) if ask.observes() => {
-            ask.note_conflict(&parts.headers, Some(&named), &refusal);
+            ask.note_conflict(&parts.headers, Some(named), &refusal);
             Claim::blind()
         }
         Err(refusal) => return Err(refusal),
     };
     if ask.observes() {
-        observe::count_origins_tag(ask, &named, &parts.headers, &mut claim);
+        observe::count_origins_tag(ask, named, &parts.headers, &mut claim);
     }
-    turn?;
-    note_tag_ages(ask, &named, &claim);
+    if let Err(refusal) = turn {
+        return Err(refusal.clone());
+    }
+    note_tag_ages(ask, named, &claim);
     let mut others = match changes::others(ask, parts, content, |id| in_force(ask, under_way, id)) {
         Ok(others) => others,
-        Err(refusal) if ask.lets_by(&parts.headers, Some(&named), &refusal) => Vec::new(),
+        Err(refusal) if ask.lets_by(&parts.headers, Some(named), &refusal) => Vec::new(),
         Err(refusal) => return Err(refusal),
     };
-    rules.read(ask, parts, content, &named)?;
+    rules.read(ask, parts, content, named)?;
     others.extend(rules.places());
     if rules.moving.is_some() {
         // Or two moves of one state could slip in beside each other.
         claim.hold = HoldMode::Exclusive;
     }
-    Ok(Arc::new(Judged { named, claim, translated, rules, view, others }))
+    Ok((claim, others))
 }
 
 impl Judged {
@@ -385,7 +417,7 @@ fn note_tag_ages(ask: &Ask, named: &Named, claim: &Claim) {
         .flatten()
         .filter_map(|version| ask.gateway.reads.age(named.key, *version, ask.started));
     if let Some(youngest) = ages.min() {
-        ask.route.metrics.read_to_write.observe(youngest.as_secs_f64());
+        ask.route.metrics.read_to_write.observe(youngest);
     }
 }
 

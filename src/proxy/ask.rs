@@ -52,6 +52,7 @@ pub struct Ask {
 }
 
 /// A resource, named.
+#[derive(Clone)]
 pub struct Named {
     /// For people.
     pub id: ResourceId,

@@ -42,7 +42,8 @@ impl Client {
     /// All that answers have given so far is written out.
     pub fn written_out(&self) {
         // Few answers leave anything.
-        if self.has_handed_over.swap(false, Ordering::AcqRel) {
+        if self.has_handed_over.load(Ordering::Acquire) && self.has_handed_over.swap(false, Ordering::AcqRel)
+        {
             self.handed_over.lock().drain(..).for_each(Expected::written_out);
         }
     }

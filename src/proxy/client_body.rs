@@ -443,7 +443,7 @@ mod tests {
     use std::future::poll_fn;
     use std::time::Duration;
 
-    use prometheus::{IntCounterVec, IntGauge, Opts};
+    use prometheus::{IntCounterVec, Opts};
     use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 
     use super::*;
@@ -457,7 +457,7 @@ mod tests {
         let (near, far) = duplex(1024 * 1024);
         let hits =
             LimitsHit::new(&IntCounterVec::new(Opts::new("hits", "hits"), &["limit"]).expect("counts"));
-        let counted = Counter::new(IntGauge::new("open", "open").expect("a gauge")).enter(1).expect("one");
+        let counted = Counter::new().enter(1).expect("one");
         let client = Client::new(None, Pace::new(Duration::MAX, hits));
         (Wire::new(ClientStream::new(Box::new(near), client, counted)), far)
     }

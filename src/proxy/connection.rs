@@ -72,7 +72,7 @@ impl Connection {
             limits,
             client,
             wire: Wire::new(stream),
-            stopping: Stopping { shutdown, waits: None },
+            stopping: Stopping::new(shutdown),
             out: Outbox::default(),
             head_timer: LazyTimer::default(),
         }
@@ -205,6 +205,9 @@ impl Connection {
     ) -> Result<(), End> {
         let (head, body) = answer.into_parts();
         let upgraded = head.status == StatusCode::SWITCHING_PROTOCOLS;
+        if upgraded {
+            self.client.pace.becomes_a_tunnel();
+        }
         let length = OwnLength::of(&body);
         let persists = persists && !asks_to_close(&head.headers) && self.goes_on_behind_the_body();
         let encoder = date(|date| {
@@ -394,6 +397,7 @@ static TOO_SLOW: LazyLock<Vec<u8>> = LazyLock::new(|| last_word(&say::head_too_s
 /// The server's stop, for one task that asks for it again and again.
 struct Stopping {
     shutdown: ShutdownWatch,
+    begun: bool,
     waits: Option<Waits>,
 }
 
@@ -405,8 +409,17 @@ struct Waits {
 }
 
 impl Stopping {
-    fn is_stopping(&self) -> bool {
-        *self.shutdown.borrow()
+    fn new(shutdown: ShutdownWatch) -> Self {
+        let begun = *shutdown.borrow();
+        Stopping { shutdown, begun, waits: None }
+    }
+
+    fn is_stopping(&mut self) -> bool {
+        // To ask whether there is anything new takes no lock, which all connections share.
+        if !self.begun && !matches!(self.shutdown.has_changed(), Ok(false)) {
+            self.begun = *self.shutdown.borrow_and_update();
+        }
+        self.begun
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {

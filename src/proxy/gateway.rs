@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use prometheus::IntGauge;
 
 use super::cors::LetIn;
 use super::in_flight::Counter;
@@ -47,11 +48,11 @@ pub struct Gateway {
     /// Pages that the APIs let in.
     pub pages: LetIn,
     /// Requests in flight.
-    pub requests: Arc<Counter>,
+    pub requests: &'static Counter,
     /// Client connections.
-    pub connections: Arc<Counter>,
+    pub connections: &'static Counter,
     /// Writes that are being forwarded.
-    pub writes: Arc<Counter>,
+    pub writes: &'static Counter,
     stopping: AtomicBool,
 }
 
@@ -110,9 +111,9 @@ impl Gateway {
         let sent_twice = SentTwice::new(&config.ledger);
         let live = Live::new(config, &ledger, &metrics, None);
         let gateway = Gateway {
-            requests: Counter::new(metrics.requests_in_flight.clone()),
-            connections: Counter::new(metrics.client_connections.clone()),
-            writes: Counter::new(metrics.writes_forwarding.clone()),
+            requests: Counter::new(),
+            connections: Counter::new(),
+            writes: Counter::new(),
             ledger,
             live: ArcSwap::from_pointee(live),
             metrics,
@@ -174,15 +175,18 @@ impl Gateway {
 
     /// Refreshes the gauges that are not kept at every step. To be called before a scrape.
     pub fn refresh_gauges(&self) {
-        let resources = self.ledger.len();
-        self.metrics.ledger_resources.set(i64::try_from(resources).unwrap_or(i64::MAX));
+        let set = |gauge: &IntGauge, count| gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        set(&self.metrics.requests_in_flight, self.requests.count());
+        set(&self.metrics.client_connections, self.connections.count());
+        set(&self.metrics.writes_forwarding, self.writes.count());
+        set(&self.metrics.ledger_resources, self.ledger.len());
         let evicted = self.ledger.evictions();
         self.metrics.ledger_evictions.inc_by(evicted.saturating_sub(self.metrics.ledger_evictions.get()));
-        self.metrics.views.set(i64::try_from(self.views.len()).unwrap_or(i64::MAX));
+        set(&self.metrics.views, self.views.len());
         let evicted = self.views.evictions();
         self.metrics.view_evictions.inc_by(evicted.saturating_sub(self.metrics.view_evictions.get()));
         let (keys, forgotten) = self.sent_twice.keys_and_forgotten();
-        self.metrics.idempotency_keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
+        set(&self.metrics.idempotency_keys, keys);
         let told = self.metrics.idempotency_keys_forgotten.get();
         self.metrics.idempotency_keys_forgotten.inc_by(forgotten.saturating_sub(told));
         self.metrics.ready.set(i64::from(self.is_ready()));
@@ -208,11 +212,9 @@ impl Live {
                 .filter(|pool| *pool.upstream() == upstream);
             let pool = match kept {
                 Some(pool) => pool.clone(),
-                None => Pool::new(
-                    upstream.clone(),
-                    metrics.origin_connections(&upstream.name),
-                    metrics.limits.clone(),
-                ),
+                None => {
+                    Pool::new(upstream.clone(), metrics.origin_connections(&upstream.name), metrics.limits)
+                }
             };
             pools.insert(upstream.name.clone(), pool);
         }
@@ -230,7 +232,7 @@ impl Live {
                     Pool::new(
                         route.upstream.clone(),
                         metrics.origin_connections(&route.upstream.name),
-                        metrics.limits.clone(),
+                        metrics.limits,
                     )
                 }),
                 beside_managed: managed.contains(&route.upstream.name),

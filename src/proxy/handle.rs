@@ -9,6 +9,7 @@ use crate::http1::message::{Answer, RequestParts as Parts};
 use http::{HeaderValue, Method, StatusCode, header};
 use http_body::Body;
 
+use super::admit::NotAdmitted;
 use super::ask::{Ask, Named};
 use super::body::AnswerBody;
 use super::client::Client;
@@ -35,7 +36,6 @@ use crate::identify::content::Content;
 use crate::identify::fold::Fold;
 use crate::identify::resource_id::ResourceId;
 use crate::report::limits_hit::Limit;
-use crate::report::metrics::RouteMetrics;
 use crate::report::request_report::{AccessLog, RequestReport};
 use crate::request::method::Effect;
 
@@ -66,16 +66,13 @@ struct Found {
 impl Found {
     fn answer(self) -> impl Future<Output = io::Result<Answer<AnswerBody>>> + Send {
         let Found { ask, parts, body, page, report } = self;
-        let (client, in_flight) = (ask.client.clone(), ask.in_flight.clone());
+        let in_flight = ask.in_flight.clone();
         async move {
             let (mut answer, outcome) = take_way(ask, parts, body).await;
             if let Some(page) = page {
                 page.tell(&mut answer, outcome);
             }
             report.end(outcome, answer.status());
-            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-                client.pace.becomes_a_tunnel();
-            }
             answer.body_mut().counted(in_flight);
             Ok(answer)
         }
@@ -103,17 +100,14 @@ fn find_way(
     };
     let access_log = if live.server.access_log { AccessLog::On } else { AccessLog::Off };
     let path = if access_log == AccessLog::On { parts.uri.path().to_owned() } else { String::new() };
-    let (metrics, name) = match &found {
-        Some(route) => (route.metrics.clone(), route.route.policy.name.clone()),
-        None => (live.no_route.clone(), "none".into()),
-    };
-    let report = RequestReport::new(metrics.clone(), name, parts.method.clone(), path, access_log, started);
+    let metrics = found.as_ref().map_or(&live.no_route, |route| &route.metrics).clone();
+    let report = RequestReport::new(metrics, parts.method.clone(), path, access_log, started);
     let entered = gateway.requests.enter(live.limits.max_requests_in_flight).map(Arc::new);
     let (target, route, in_flight) = match (target, found, entered) {
         (Ok(target), Some(route), Some(in_flight)) => (target, route, in_flight),
         (target, found, _) => {
             let refusal = no_way(&parts, target.err(), found.is_some());
-            return Err(Box::new(turned_back(refusal, parts, body, &bounds, &metrics, report)));
+            return Err(Box::new(turned_back(refusal, parts, body, &bounds, report)));
         }
     };
     let method = parts.method.clone();
@@ -128,7 +122,6 @@ fn turned_back(
     parts: Box<Parts>,
     body: ClientBody,
     bounds: &Bounds,
-    metrics: &RouteMetrics,
     report: RequestReport,
 ) -> Answer<AnswerBody> {
     let (mut answer, outcome) = match refusal {
@@ -140,7 +133,7 @@ fn turned_back(
             if refusal.kind == RefusalKind::Overloaded {
                 bounds.hits.hit(Limit::RequestsInFlight);
             }
-            metrics.refusals.refused(refusal.kind);
+            report.refused(refusal.kind);
             (refuse(&refusal, StatusMapping::default(), instance, None), "refused")
         }
         // `OPTIONS *` asks about the server as a whole (RFC 9110 section 9.3.7).
@@ -159,8 +152,8 @@ fn bounds(limits: &Limits, gateway: &Gateway, now: tokio::time::Instant) -> Boun
     Bounds {
         silence: limits.body_idle_timeout,
         upload: limits.upload_timeout,
-        total: Total::new(now + limits.request_timeout, Limit::RequestTime, gateway.metrics.limits.clone()),
-        hits: gateway.metrics.limits.clone(),
+        total: Total::new(now + limits.request_timeout, Limit::RequestTime, gateway.metrics.limits),
+        hits: gateway.metrics.limits,
     }
 }
 
@@ -264,7 +257,7 @@ async fn write_way(
         }
     };
     let content = body.whole().map(|bytes| Content::of(&parts.headers, bytes));
-    match admit::admit(&ask, &id, effect, &parts, content.as_ref()).await {
+    match admit::admit(&ask, id, effect, &parts, content.as_ref()).await {
         Ok(mut admitted) => {
             admitted.twice = twice;
             ask.gateway.metrics.decision_duration.observe(admitted.decided_in(&ask));
@@ -276,9 +269,8 @@ async fn write_way(
             let outgoing = body.into_outgoing(&ask.bounds);
             write::forward(ask, effect, parts, outgoing, admitted, forwarding).await
         }
-        Err(refusal) => {
-            ask.gateway.metrics.decision_duration.observe(ask.started.elapsed().as_secs_f64());
-            let named = ask.named(id);
+        Err(NotAdmitted { named, refusal }) => {
+            ask.gateway.metrics.decision_duration.observe(ask.started.elapsed());
             match twice::already_applied(&ask, &named, &refusal, twice.digest) {
                 Some(answer) => (answer, "replayed"),
                 None => refused(&ask, &parts, body, Some(&named), &refusal),

@@ -1,53 +1,49 @@
 //! How much is going on: what limits, draining and gauges look at.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use prometheus::IntGauge;
-use tokio::sync::Notify;
+use super::told_of::ToldOf;
 
 /// A count of things in flight, with somebody waiting for none.
+///
+/// There for as long as the process is: a count of who has it would be written to as often as itself.
+#[derive(Default)]
 pub struct Counter {
     count: AtomicUsize,
-    none: Notify,
-    gauge: IntGauge,
+    none: ToldOf,
 }
 
 /// One of them, until it is dropped.
-pub struct InFlight(Arc<Counter>);
+pub struct InFlight(&'static Counter);
 
 impl Counter {
-    /// None yet; `gauge` shows the count.
-    pub fn new(gauge: IntGauge) -> Arc<Self> {
-        Arc::new(Counter { count: AtomicUsize::new(0), none: Notify::new(), gauge })
+    /// None yet. To be made once: its memory is never given back.
+    pub fn new() -> &'static Self {
+        Box::leak(Box::default())
     }
 
     /// One more, unless there are `at_most` already.
-    pub fn enter(self: &Arc<Self>, at_most: usize) -> Option<InFlight> {
+    pub fn enter(&'static self, at_most: usize) -> Option<InFlight> {
         let one_more = |count: usize| (count < at_most).then_some(count + 1);
         self.count.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
-        self.gauge.inc();
-        Some(InFlight(self.clone()))
+        Some(InFlight(self))
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
     }
 
     /// Waits until there are none.
     pub async fn none(&self) {
-        loop {
-            let mut none = std::pin::pin!(self.none.notified());
-            none.as_mut().enable();
-            if self.count.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            none.await;
-        }
+        self.none.wait_until(|| self.count() == 0).await;
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.gauge.dec();
-        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.none.notify_waiters();
+        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.none.tell();
         }
     }
 }

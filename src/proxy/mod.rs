@@ -39,6 +39,7 @@ pub mod shown_read;
 pub mod shown_tag;
 pub mod slips_by;
 pub mod target;
+pub mod told_of;
 pub mod translate;
 pub mod tunnel;
 pub mod twice;

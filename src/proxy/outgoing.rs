@@ -1,7 +1,7 @@
 //! A request's body on its way to the origin: streamed, with limits on how long its client may take.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker, ready};
@@ -18,6 +18,7 @@ use super::client_body::ClientBody;
 use super::fields::trailers_to_origin;
 use super::noted::SharedNoted;
 use super::patience::{Bounds, Clock, Patience, Total};
+use super::told_of::ToldOf;
 use crate::report::limits_hit::Limit;
 use crate::request::hidden_method::HiddenMethod;
 
@@ -25,7 +26,7 @@ use crate::request::hidden_method::HiddenMethod;
 #[derive(Default)]
 pub struct BodyProgress {
     state: AtomicU8,
-    changed: Notify,
+    changed: ToldOf,
     /// When it must be complete; from when it begins to be sent.
     must_end: OnceLock<Total>,
 }
@@ -79,19 +80,12 @@ impl BodyProgress {
     }
 
     async fn ended(&self) {
-        loop {
-            let mut changed = pin!(self.changed.notified());
-            changed.as_mut().enable();
-            if !self.is_sending() {
-                return;
-            }
-            changed.await;
-        }
+        self.changed.wait_until(|| !self.is_sending()).await;
     }
 
     fn set(&self, state: u8) {
         self.state.store(state, Ordering::Release);
-        self.changed.notify_waiters();
+        self.changed.tell();
     }
 }
 
@@ -182,10 +176,11 @@ impl OutgoingBody {
     }
 
     fn new(source: Source) -> Self {
-        let progress = Arc::new(BodyProgress::default());
-        if matches!(source, Source::Fixed(_) | Source::Chunked(..)) {
-            progress.set(SENT);
-        }
+        let state = match source {
+            Source::Client(_) => SENDING,
+            Source::Fixed(_) | Source::Chunked(..) => SENT,
+        };
+        let progress = Arc::new(BodyProgress { state: AtomicU8::new(state), ..BodyProgress::default() });
         OutgoingBody { source, gate: None, taken: false, progress, noted: None }
     }
 
@@ -463,7 +458,7 @@ pub fn drain_request(mut body: ClientBody, bounds: &Bounds) {
 
 fn drain_what_comes(mut body: ClientBody, mut seen: usize, bounds: &Bounds) {
     const AT_MOST: usize = 1024 * 1024;
-    let (at_most, hits) = (bounds.silence, bounds.hits.clone());
+    let (at_most, hits) = (bounds.silence, bounds.hits);
     body.goes_nowhere();
     tokio::spawn(async move {
         let drained = async {

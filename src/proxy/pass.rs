@@ -45,7 +45,7 @@ pub async fn pass(
         let request = onward(&ask, &parts, &without, upgrade.clone(), outgoing);
         exchange(&ask.route.pool, request, &ask.bounds, Over::Quiet).await
     };
-    ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
+    ask.route.metrics.upstream_duration.observe(sent_at.elapsed());
     if let Some(unjudged) = unjudged {
         match &answered {
             Ok(answer) => {

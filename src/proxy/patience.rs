@@ -76,7 +76,7 @@ pub struct Bounds {
 impl Bounds {
     /// The patience with a peer until then.
     pub fn patience(&self, total: Option<Total>) -> Patience {
-        Patience { silence: self.silence, total, hits: self.hits.clone() }
+        Patience { silence: self.silence, total, hits: self.hits }
     }
 
     /// The patience with somebody who sends or takes an answer.
@@ -87,7 +87,7 @@ impl Bounds {
     /// When a request's body must be complete that begins now.
     pub fn end_of_upload(&self, now: Instant) -> Total {
         match now.checked_add(self.upload) {
-            Some(end) if end < self.total.at() => Total::new(end, Limit::UploadTime, self.hits.clone()),
+            Some(end) if end < self.total.at() => Total::new(end, Limit::UploadTime, self.hits),
             Some(_) | None => self.total.clone(),
         }
     }
@@ -210,8 +210,8 @@ mod tests {
         (family, hits)
     }
 
-    fn in_seconds(seconds: u64, limit: Limit, hits: &LimitsHit) -> Total {
-        Total::new(Instant::now() + Duration::from_secs(seconds), limit, hits.clone())
+    fn in_seconds(seconds: u64, limit: Limit, hits: LimitsHit) -> Total {
+        Total::new(Instant::now() + Duration::from_secs(seconds), limit, hits)
     }
 
     #[tokio::test(start_paused = true)]
@@ -222,8 +222,8 @@ mod tests {
             (1, Some(10), Limit::BodySilence),
             (u64::MAX, Some(10), Limit::RequestTime),
         ] {
-            let total = total.map(|seconds| in_seconds(seconds, Limit::RequestTime, &hits));
-            let patience = Patience { silence: Duration::from_secs(silence), total, hits: hits.clone() };
+            let total = total.map(|seconds| in_seconds(seconds, Limit::RequestTime, hits));
+            let patience = Patience { silence: Duration::from_secs(silence), total, hits };
             let mut clock = Clock::default();
             assert_eq!(poll_fn(|cx| clock.poll_out(&patience, cx)).await, limit);
         }
@@ -234,7 +234,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_drips_is_heard_and_still_runs_into_the_total() {
         let (_family, hits) = counts();
-        let total = Some(in_seconds(10, Limit::UploadTime, &hits));
+        let total = Some(in_seconds(10, Limit::UploadTime, hits));
         let patience = Patience { silence: Duration::from_secs(2), total, hits };
         let mut clock = Clock::default();
         let mut steps = 0;
@@ -253,8 +253,8 @@ mod tests {
     async fn a_total_that_is_put_off_counts_from_then_on() {
         let (_family, hits) = counts();
         let start = Instant::now();
-        let total = |seconds| Some(in_seconds(seconds, Limit::RequestTime, &hits));
-        let mut patience = Patience { silence: Duration::MAX, total: total(1), hits: hits.clone() };
+        let total = |seconds| Some(in_seconds(seconds, Limit::RequestTime, hits));
+        let mut patience = Patience { silence: Duration::MAX, total: total(1), hits };
         let mut clock = Clock::default();
         poll_fn(|cx| {
             assert!(clock.poll_out(&patience, cx).is_pending());
@@ -269,7 +269,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_total_that_several_see_is_counted_once() {
         let (family, hits) = counts();
-        let total = in_seconds(1, Limit::UploadTime, &hits);
+        let total = in_seconds(1, Limit::UploadTime, hits);
         let patience = Patience { silence: Duration::MAX, total: Some(total.clone()), hits };
         let (mut here, mut there) = (Clock::default(), Clock::default());
         poll_fn(|cx| here.poll_out(&patience, cx)).await;

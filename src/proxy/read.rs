@@ -66,10 +66,10 @@ pub async fn read(
         Mode::Enforce | Mode::Off => plan_range(&stated, stamp, ledger.incarnation(), named.key),
     };
     let sent_at = Instant::now();
-    ask.gateway.metrics.decision_duration.observe((sent_at - ask.started).as_secs_f64());
+    ask.gateway.metrics.decision_duration.observe(sent_at - ask.started);
     let answered = ask_origin(&ask, &named, &parts, body, &stated, stamp, plan).await;
     let answered_at = answered.as_ref().map_or_else(|_| Instant::now(), |(_, seen)| seen.at);
-    ask.route.metrics.upstream_duration.observe((answered_at - sent_at).as_secs_f64());
+    ask.route.metrics.upstream_duration.observe(answered_at - sent_at);
     match answered {
         Ok((answer, seen)) => {
             let seen = Seen { view, ..seen };

@@ -34,7 +34,7 @@ impl ServerApp for Proxy {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let gateway = self.0.clone();
         let limits = gateway.live.load().limits.clone();
-        let hits = gateway.metrics.limits.clone();
+        let hits = gateway.metrics.limits;
         let Some(counted) = gateway.connections.enter(limits.max_connections) else {
             gateway.metrics.client_connections_refused.inc();
             hits.hit(Limit::Connections);

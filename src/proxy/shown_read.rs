@@ -42,10 +42,10 @@ pub async fn read(
         }
     };
     let stamp = observe(&ask, &named);
-    ask.gateway.metrics.decision_duration.observe(ask.started.elapsed().as_secs_f64());
+    ask.gateway.metrics.decision_duration.observe(ask.started.elapsed());
     let sent_at = Instant::now();
     let answered = ask_origin(&ask, &parts, body).await;
-    ask.route.metrics.upstream_duration.observe(sent_at.elapsed().as_secs_f64());
+    ask.route.metrics.upstream_duration.observe(sent_at.elapsed());
     match answered {
         Ok(answer) if are_left_alone(&ask) => {
             if let Some(tag) = own_tag(answer.headers()).filter(|_| is_at_rest(&ask, &named, stamp)) {

@@ -19,7 +19,7 @@ use crate::report::limits_hit::Limit;
 /// counts as a request in flight meanwhile.
 pub fn tunnel(ask: &Ask, client: Option<ClientUpgrade>, origin: Option<OriginTunnel>) {
     let (Some(client), Some(origin)) = (client, origin) else { return };
-    let (in_flight, hits) = (ask.in_flight.clone(), ask.bounds.hits.clone());
+    let (in_flight, hits) = (ask.in_flight.clone(), ask.bounds.hits);
     let at_most = ask.live.limits.tunnel_idle_timeout;
     tokio::spawn(async move {
         let _counted = in_flight;

@@ -140,7 +140,7 @@ impl Looking {
     async fn compare(&self) -> Option<TookEffect> {
         // The write's own time may be over; the look as a whole has one that is shorter than this.
         let end = Instant::now() + 2 * self.within;
-        let total = Total::new(end, Limit::ResponseTime, self.bounds.hits.clone());
+        let total = Total::new(end, Limit::ResponseTime, self.bounds.hits);
         let bounds = Bounds { total, ..self.bounds.clone() };
         let (head, body) = self.question.as_ref()?.put(&bounds).await.ok()?.into_parts();
         let fresh = match &self.sent {

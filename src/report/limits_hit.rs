@@ -1,7 +1,5 @@
 //! Which limits were hit, and how often.
 
-use std::sync::Arc;
-
 use prometheus::{IntCounter, IntCounterVec};
 
 /// A limit that a client or an origin can run into.
@@ -92,13 +90,17 @@ impl Limit {
 
 /// Counts the limits that are hit. Every series is there from the start, so that the first hit of a limit
 /// is a step from 0 and not a series out of nothing.
-#[derive(Clone)]
-pub struct LimitsHit(Arc<[IntCounter]>);
+///
+/// Several parts of each request have one, so it is there for as long as the process is: a count of who has it would be
+/// written to a dozen times a request.
+#[derive(Clone, Copy)]
+pub struct LimitsHit(&'static [IntCounter]);
 
 impl LimitsHit {
-    /// Counts in this family, whose one label is `limit`.
+    /// Counts in this family, whose one label is `limit`. To be made once: its memory is never given back.
     pub fn new(family: &IntCounterVec) -> Self {
-        LimitsHit(Limit::ALL.iter().map(|limit| family.with_label_values(&[limit.key()])).collect())
+        let counters = Limit::ALL.iter().map(|limit| family.with_label_values(&[limit.key()]));
+        LimitsHit(Box::leak(counters.collect()))
     }
 
     /// This limit was hit.

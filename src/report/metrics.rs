@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use super::counts::{RefusalCounts, RequestCounts};
+use super::durations::{Durations, DurationsVec, durations};
 use super::limits_hit::LimitsHit;
 use super::names;
 use crate::decide::idempotency::SentBefore;
@@ -27,16 +27,16 @@ pub struct Metrics {
     writes_settled: IntCounterVec,
     writes_in_flight: IntGaugeVec,
     writes_waiting: IntGaugeVec,
-    request_duration: HistogramVec,
-    upstream_duration: HistogramVec,
-    read_to_write: HistogramVec,
+    request_duration: DurationsVec,
+    upstream_duration: DurationsVec,
+    read_to_write: DurationsVec,
     bypass_writes: IntCounterVec,
     untagged_reads: IntCounterVec,
     sent_twice: IntCounterVec,
     origin_connections: IntGaugeVec,
     ledger_errors: IntCounterVec,
     /// Time spent on deciding.
-    pub decision_duration: Histogram,
+    pub decision_duration: Durations,
     /// Entries in the ledger.
     pub ledger_resources: IntGauge,
     /// Entries forgotten.
@@ -85,11 +85,11 @@ pub struct RouteMetrics {
     /// Writes waiting.
     pub writes_waiting: IntGauge,
     /// Request durations.
-    pub request_duration: Histogram,
+    pub request_duration: Durations,
     /// Origin durations.
-    pub upstream_duration: Histogram,
+    pub upstream_duration: Durations,
     /// Ages of the tags that writes present.
-    pub read_to_write: Histogram,
+    pub read_to_write: Durations,
     /// Changes that did not come through the proxy.
     pub bypass_writes: IntCounter,
     /// Reads whose content was too long to make a tag from.
@@ -200,34 +200,28 @@ impl Metrics {
             )?,
             request_duration: add(
                 r,
-                HistogramVec::new(
-                    buckets(
-                        names::REQUEST_DURATION_SECONDS,
-                        "From a request's head to its answer's head.",
-                        DURATIONS,
-                    ),
+                durations(
+                    names::REQUEST_DURATION_SECONDS,
+                    "From a request's head to its answer's head.",
+                    DURATIONS,
                     by_route,
                 ),
             )?,
             upstream_duration: add(
                 r,
-                HistogramVec::new(
-                    buckets(
-                        names::UPSTREAM_DURATION_SECONDS,
-                        "From handing a request to the origin to its answer's head.",
-                        DURATIONS,
-                    ),
+                durations(
+                    names::UPSTREAM_DURATION_SECONDS,
+                    "From handing a request to the origin to its answer's head.",
+                    DURATIONS,
                     by_route,
                 ),
             )?,
             read_to_write: add(
                 r,
-                HistogramVec::new(
-                    buckets(
-                        names::READ_TO_WRITE_SECONDS,
-                        "From the last stamped read of a version to a write that presents it.",
-                        READ_TO_WRITE,
-                    ),
+                durations(
+                    names::READ_TO_WRITE_SECONDS,
+                    "From the last stamped read of a version to a write that presents it.",
+                    READ_TO_WRITE,
                     by_route,
                 ),
             )?,
@@ -288,12 +282,14 @@ impl Metrics {
             )?,
             decision_duration: add(
                 r,
-                Histogram::with_opts(buckets(
+                durations(
                     names::DECISION_DURATION_SECONDS,
                     "Naming the resource, reading the preconditions and deciding.",
                     DECISIONS,
-                )),
-            )?,
+                    &[],
+                ),
+            )?
+            .with_label_values::<&str>(&[]),
             ledger_resources: add(
                 r,
                 IntGauge::new(names::LEDGER_RESOURCES, "Resources that have an entry in the ledger."),
@@ -427,6 +423,11 @@ impl Metrics {
 }
 
 impl RouteMetrics {
+    /// The route's name.
+    pub fn route(&self) -> &str {
+        &self.route
+    }
+
     /// A write of unknown outcome was looked at after the settle time.
     pub fn verified(&self, took_effect: TookEffect) {
         self.verified.with_label_values(&[&*self.route, took_effect.name()]).inc();
@@ -458,8 +459,4 @@ fn add<C: Collector + Clone + 'static>(
     let metric = made?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
-}
-
-fn buckets(name: &str, help: &str, buckets: &[f64]) -> HistogramOpts {
-    HistogramOpts::new(name, help).buckets(buckets.to_vec())
 }

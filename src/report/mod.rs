@@ -1,6 +1,7 @@
 //! What is told of each request: metrics, log lines, the conflict journal.
 
 pub mod counts;
+pub mod durations;
 pub mod journal;
 pub mod limits_hit;
 pub mod log_pace;

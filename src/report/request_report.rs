@@ -6,6 +6,7 @@ use std::time::Instant;
 use http::{Method, StatusCode};
 
 use super::metrics::RouteMetrics;
+use crate::decide::verdict::RefusalKind;
 
 /// Whether each request gets a line in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +20,6 @@ pub enum AccessLog {
 /// A request that is being answered.
 pub struct RequestReport {
     metrics: Arc<RouteMetrics>,
-    route: Arc<str>,
     method: Method,
     path: String,
     access_log: AccessLog,
@@ -34,13 +34,17 @@ impl RequestReport {
     /// A request whose head had arrived at `started`. `path` is for the access log and may be empty without one.
     pub fn new(
         metrics: Arc<RouteMetrics>,
-        route: Arc<str>,
         method: Method,
         path: String,
         access_log: AccessLog,
         started: Instant,
     ) -> Self {
-        RequestReport { metrics, route, method, path, access_log, started, told: false }
+        RequestReport { metrics, method, path, access_log, started, told: false }
+    }
+
+    /// It was refused.
+    pub fn refused(&self, kind: RefusalKind) {
+        self.metrics.refusals.refused(kind);
     }
 
     /// Tells how the request ended: `outcome` is one of [`OUTCOMES`](super::names::OUTCOMES).
@@ -52,11 +56,11 @@ impl RequestReport {
         self.told = true;
         let took = self.started.elapsed();
         self.metrics.requests.ended(&self.method, outcome);
-        self.metrics.request_duration.observe(took.as_secs_f64());
+        self.metrics.request_duration.observe(took);
         if self.access_log == AccessLog::On {
             tracing::info!(
                 target: "ifmatch::access",
-                route = &*self.route,
+                route = self.metrics.route(),
                 method = self.method.as_str(),
                 path = self.path,
                 status,

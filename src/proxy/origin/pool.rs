@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use prometheus::IntGauge;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::connection::Connection;
@@ -20,7 +20,7 @@ pub struct Pool {
     idle: Mutex<Vec<Idle>>,
     /// One permit a connection in use. A connection is made only when none is idle, so there are never
     /// more than this many in all.
-    in_use: Arc<Semaphore>,
+    in_use: Semaphore,
     /// Where the next connection goes.
     turn: AtomicUsize,
     open: IntGauge,
@@ -38,9 +38,11 @@ pub struct Lease {
     pub connection: Box<Connection>,
     /// Whether it carried a request before.
     pub reused: bool,
-    pool: Arc<Pool>,
-    _in_use: OwnedSemaphorePermit,
+    pool: InUse,
 }
+
+/// The pool of a connection that is in use: one of those that may be.
+struct InUse(Arc<Pool>);
 
 /// Which connection a request goes out on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +69,7 @@ impl Pool {
     /// An empty pool.
     pub fn new(upstream: Arc<Upstream>, open: IntGauge, hits: LimitsHit) -> Arc<Self> {
         Arc::new(Pool {
-            in_use: Arc::new(Semaphore::new(upstream.max_connections)),
+            in_use: Semaphore::new(upstream.max_connections),
             upstream,
             idle: Mutex::new(Vec::new()),
             turn: AtomicUsize::new(0),
@@ -86,9 +88,9 @@ impl Pool {
         if over == Over::New {
             return None;
         }
-        let permit = self.in_use.clone().try_acquire_owned().ok()?;
+        let permit = self.in_use.try_acquire().ok()?;
         let connection = self.take_idle(over, now)?;
-        Some(Lease { connection, reused: true, pool: self.clone(), _in_use: permit })
+        Some(Lease { connection, reused: true, pool: InUse::of(self, permit) })
     }
 
     /// A connection, for which it waits: until one may be used, and is made.
@@ -96,21 +98,19 @@ impl Pool {
     /// # Errors
     /// If none can be had.
     pub async fn lease(self: &Arc<Self>, over: Over) -> Result<Lease, NoConnection> {
-        let permit = match self.in_use.clone().try_acquire_owned() {
+        let permit = match self.in_use.try_acquire() {
             Ok(permit) => permit,
-            Err(_) => {
-                tokio::time::timeout(self.upstream.connect_timeout, self.in_use.clone().acquire_owned())
-                    .await
-                    .map_err(|_| self.all_in_use())?
-                    .map_err(|_| NoConnection::AllInUse)?
-            }
+            Err(_) => tokio::time::timeout(self.upstream.connect_timeout, self.in_use.acquire())
+                .await
+                .map_err(|_| self.all_in_use())?
+                .map_err(|_| NoConnection::AllInUse)?,
         };
         let found = if over == Over::New { None } else { self.take_idle(over, Instant::now()) };
         let (connection, reused) = match found {
             Some(connection) => (connection, true),
             None => (self.connect().await.map_err(NoConnection::Unreachable)?, false),
         };
-        Ok(Lease { connection, reused, pool: self.clone(), _in_use: permit })
+        Ok(Lease { connection, reused, pool: InUse::of(self, permit) })
     }
 
     fn all_in_use(&self) -> NoConnection {
@@ -175,6 +175,20 @@ impl Pool {
     }
 }
 
+impl InUse {
+    /// The permit's end is this one's: held by the pool itself, which is there as long.
+    fn of(pool: &Arc<Pool>, permit: SemaphorePermit<'_>) -> Self {
+        permit.forget();
+        InUse(pool.clone())
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.0.in_use.add_permits(1);
+    }
+}
+
 impl Lease {
     /// Puts the connection back for the next request, unless it is of no use for one or enough are idle.
     ///
@@ -184,8 +198,8 @@ impl Lease {
             return;
         }
         self.connection.rest();
-        let mut idle = self.pool.idle.lock();
-        if idle.len() < self.pool.upstream.max_idle {
+        let mut idle = self.pool.0.idle.lock();
+        if idle.len() < self.pool.0.upstream.max_idle {
             idle.push(Idle { connection: self.connection, since: Instant::now() });
         }
     }

@@ -380,7 +380,7 @@ mod tests {
         let hits =
             LimitsHit::new(&IntCounterVec::new(Opts::new("hits", "hits"), &["limit"]).expect("counts"));
         let ends = Instant::now() + Duration::from_secs(3600);
-        let total = Total::new(ends, Limit::RequestTime, hits.clone());
+        let total = Total::new(ends, Limit::RequestTime, hits);
         let bounds = Bounds { silence: Duration::MAX, upload: Duration::MAX, total, hits };
         let mut body = OutgoingBody::fixed(vec![b'x'; MORE_THAN_SOCKETS_TAKE].into());
         let upload = &mut connection.upload;
