@@ -11,6 +11,7 @@ use super::field_line::{FieldValue, Place};
 use super::fields::Fields;
 use super::framing::{BodyLength, Framing, Keep, NoLength, ToPassOn};
 use super::message::{AnswerParts, Reason, RequestParts};
+use crate::boxed::boxed;
 
 /// How large a head may be.
 #[derive(Clone, Copy, Debug)]
@@ -145,7 +146,7 @@ fn read_request(
     // After the target: one that is none is malformed, whatever its length.
     let length = framing.of_request(version)?;
     Ok(Some(RequestHead {
-        request: Box::new(RequestParts { method, uri, has_fragment, version, headers }),
+        request: boxed(|| RequestParts { method, uri, has_fragment, version, headers }),
         length,
         persists: framing.persists(version) && !framing.says_both(),
         awaits_continue: awaits_continue && version == Version::HTTP_11 && length != BodyLength::Exact(0),

@@ -8,6 +8,7 @@ use super::begin::Places;
 use super::memory::{EndWrite, HoldEnding, MemoryLedger};
 use super::names::UnderWay;
 use super::protocol::BegunAt;
+use crate::boxed::boxed;
 use crate::decide::outcome::{UnknownCause, WriteOutcome};
 use crate::request::version_tag::{ResourceKey, Version};
 
@@ -80,7 +81,7 @@ impl WritePermit {
         begun: BegunAt,
         read_lag: Duration,
     ) -> Self {
-        WritePermit(Box::new(Held {
+        WritePermit(boxed(|| Held {
             ledger,
             places,
             target,

@@ -40,14 +40,15 @@ impl BegunAt {
 ///
 /// A resource without an entry is at rest, at the version `floor`.
 ///
-/// In this order in memory: what a read looks at is in the cache line of the lock in front of it.
+/// In this order in memory: with the lock in front of it, what every step looks at is in one cache line, and who
+/// occupies a resource in the next.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub struct Slots {
     entries: Entries,
     floor: Version,
-    holds: Holds,
     capacity: usize,
+    holds: Holds,
     /// The oldest [`BegunAt`] among forgotten entries.
     floor_begun: BegunAt,
     /// R13: what reads of a lagging origin get instead of the current version, and until when.

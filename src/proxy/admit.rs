@@ -1,6 +1,5 @@
 //! Admitting a write: what it states, what it changes, and the ledger's word on it.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::http1::message::RequestParts as Parts;
@@ -9,9 +8,10 @@ use super::ask::{Ask, Named};
 use super::changes;
 use super::observe;
 use super::rules::Rules;
-use super::twice::{self, Twice};
+use super::twice;
 use super::unjudged::Unjudged;
 use super::views::View;
+use crate::boxed::boxed;
 use crate::decide::claim::{Claim, HoldMode, Patience};
 use crate::decide::create;
 use crate::decide::outcome::WriteOutcome;
@@ -36,13 +36,9 @@ pub struct Admitted {
     /// The right to.
     pub permit: Right,
     /// What it was judged to be.
-    pub judged: Arc<Judged>,
+    pub judged: Box<Judged>,
     /// When.
     pub decided_at: Instant,
-    /// How long it waited for other writes.
-    waited: Duration,
-    /// What it leaves behind for when it is sent again.
-    pub twice: Twice,
 }
 
 /// A write that may not be.
@@ -58,8 +54,6 @@ pub struct NotAdmitted {
 pub type Right = Result<WritePermit, Box<Unjudged>>;
 
 /// A write that nothing but the ledger and the origin can speak against any more.
-///
-/// Shared by who forwards it and who tells what became of it.
 pub struct Judged {
     /// What it writes to.
     pub named: Named,
@@ -73,13 +67,6 @@ pub struct Judged {
     pub view: Option<View>,
     /// What else it changes.
     others: Vec<Place>,
-}
-
-impl Admitted {
-    /// How long the decision took: everything since the request's head but waiting for other writes.
-    pub fn decided_in(&self, ask: &Ask) -> Duration {
-        (self.decided_at - ask.started).saturating_sub(self.waited)
-    }
 }
 
 /// Frees what a write occupies that is not forwarded after all.
@@ -110,14 +97,24 @@ pub async fn admit(
     let stated = Stated::of(ask, id, parts, content, &under_way);
     let viewed = stated.viewed(ask, effect).await;
     let judged = judge(ask, stated, viewed, effect, parts, content, &under_way)?;
-    let (begun, waited) = begin(ask, &judged.begin_write(ask), judged.claim.patience).await;
+    let write = judged.begin_write(ask);
+    let (mut begun, mut waited) = (ask.gateway.ledger.begin(&write).await, Duration::ZERO);
+    if let (Err(NotBegun::Occupied { .. }), Overlap::Wait { at_most, waiters }, Patience::AsRoute) =
+        (&begun, ask.policy().overlap, judged.claim.patience)
+    {
+        let entered = Instant::now();
+        begun = Box::pin(wait(ask, &write, begun, at_most, waiters)).await;
+        waited = entered.elapsed();
+    }
     if judged.claim.is_override {
         ask.route.metrics.overrides.inc();
     }
     let permit = permit(ask, begun, &judged, under_way, parts, content)
         .map_err(|refusal| NotAdmitted { named: judged.named.clone(), refusal })?;
     let decided_at = Instant::now();
-    Ok(Admitted { permit, judged, decided_at, waited, twice: Twice::default() })
+    // Everything since the request's head but waiting for other writes.
+    ask.gateway.metrics.decision_duration.observe((decided_at - ask.started).saturating_sub(waited));
+    Ok(Admitted { permit, judged, decided_at })
 }
 
 /// What a write states, before anybody judges it.
@@ -173,11 +170,11 @@ fn judge(
     parts: &Parts,
     content: Option<&Content<'_>>,
     under_way: &UnderWay,
-) -> Result<Arc<Judged>, NotAdmitted> {
+) -> Result<Box<Judged>, NotAdmitted> {
     let claimed = claimed(ask, &mut stated, viewed, effect, parts, content, under_way);
     let Stated { named, view, rules, translated, .. } = stated;
     match claimed {
-        Ok((claim, others)) => Ok(Arc::new(Judged { named, claim, translated, rules, view, others })),
+        Ok((claim, others)) => Ok(boxed(|| Judged { named, claim, translated, rules, view, others })),
         Err(refusal) => Err(NotAdmitted { named, refusal }),
     }
 }
@@ -326,19 +323,6 @@ fn stated_elsewhere(
     match from.stated(&ask.policy().validator, &parts.headers, ask.target.query(), content) {
         Err(refusal) if ask.lets_by(&parts.headers, Some(named), &refusal) => Ok(None),
         stated => stated,
-    }
-}
-
-/// The ledger's word, and how long it was waited for.
-async fn begin(ask: &Ask, write: &BeginWrite<'_>, patience: Patience) -> (Result<Begun, NotBegun>, Duration) {
-    let tried = ask.gateway.ledger.begin(write).await;
-    match (&tried, ask.policy().overlap, patience) {
-        (Err(NotBegun::Occupied { .. }), Overlap::Wait { at_most, waiters }, Patience::AsRoute) => {
-            let entered = Instant::now();
-            let tried = Box::pin(wait(ask, write, tried, at_most, waiters)).await;
-            (tried, entered.elapsed())
-        }
-        _ => (tried, Duration::ZERO),
     }
 }
 

@@ -17,6 +17,7 @@ use super::origin::connection::OriginTunnel;
 use super::origin::pool::Lease;
 use super::origin::upload::RequestEnd;
 use super::patience::{Bounds, Clock, Patience};
+use crate::boxed::boxed;
 use crate::http1::decode::{Decoded, Decoder};
 use crate::http1::framing::BodyLength;
 use crate::http1::message::Answer;
@@ -55,7 +56,7 @@ struct Ahead {
 impl OriginBody {
     /// An answer's body, the connection that it comes over, and how far the request's body has got.
     pub fn new(length: BodyLength, lease: Lease, request: RequestEnd, bounds: &Bounds) -> Self {
-        let mut body = OriginBody(Box::new(Coming {
+        let mut body = OriginBody(boxed(|| Coming {
             decoder: Decoder::new(length),
             has_length: matches!(length, BodyLength::Exact(_)),
             lease: Some(lease),

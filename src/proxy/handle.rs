@@ -27,6 +27,7 @@ use super::target::{Target, is_chunked_at_most};
 use super::twice::{self, Again};
 use super::unjudged::Unjudged;
 use super::{admit, pass, read, views, write};
+use crate::boxed::boxed;
 use crate::config::checked::Limits;
 use crate::decide::aim;
 use crate::decide::policy::StatusMapping;
@@ -48,7 +49,7 @@ pub type Answering = Pin<Box<dyn Future<Output = io::Result<Answer<AnswerBody>>>
 /// found: that would keep the request beside what is made of it.
 pub fn handle(gateway: Arc<Gateway>, parts: Box<Parts>, body: ClientBody, client: Arc<Client>) -> Answering {
     match find_way(gateway, parts, body, client) {
-        Ok(found) => Box::pin(found.answer()),
+        Ok(found) => Box::into_pin(boxed(|| found.answer())),
         Err(answer) => Box::pin(ready(Ok(*answer))),
     }
 }
@@ -181,9 +182,9 @@ async fn take_way(ask: Arc<Ask>, parts: Box<Parts>, body: ClientBody) -> (Answer
     if !ask.policy().is_managed() {
         return match slips_by(&ask, &parts) {
             Some(refusal) => refused(&ask, &parts, RequestBody::Unread(body), None, &refusal),
-            None if ask.method.is_safe() => Box::pin(pass::pass(ask, parts, body, None)).await,
+            None if ask.method.is_safe() => Box::into_pin(boxed(|| pass::pass(ask, parts, body, None))).await,
             None => match Unjudged::begin(&ask) {
-                Ok(unjudged) => Box::pin(pass::pass(ask, parts, body, Some(unjudged))).await,
+                Ok(unjudged) => Box::into_pin(boxed(|| pass::pass(ask, parts, body, Some(unjudged)))).await,
                 Err(refusal) => refused(&ask, &parts, RequestBody::Unread(body), None, &refusal),
             },
         };
@@ -258,16 +259,14 @@ async fn write_way(
     };
     let content = body.whole().map(|bytes| Content::of(&parts.headers, bytes));
     match admit::admit(&ask, id, effect, &parts, content.as_ref()).await {
-        Ok(mut admitted) => {
-            admitted.twice = twice;
-            ask.gateway.metrics.decision_duration.observe(admitted.decided_in(&ask));
+        Ok(admitted) => {
             let Some(forwarding) = ask.gateway.writes.enter(ask.live.limits.max_writes_in_flight) else {
                 ask.bounds.hits.hit(Limit::WritesInFlight);
                 admit::give_up(admitted.permit).await;
                 return refused(&ask, &parts, body, Some(&admitted.judged.named), &say::too_many_writes());
             };
             let outgoing = body.into_outgoing(&ask.bounds);
-            write::forward(ask, effect, parts, outgoing, admitted, forwarding).await
+            write::forward(ask, effect, parts, outgoing, admitted, twice, forwarding).await
         }
         Err(NotAdmitted { named, refusal }) => {
             ask.gateway.metrics.decision_duration.observe(ask.started.elapsed());

@@ -19,6 +19,7 @@ use super::fields::trailers_to_origin;
 use super::noted::SharedNoted;
 use super::patience::{Bounds, Clock, Patience, Total};
 use super::told_of::ToldOf;
+use crate::boxed::boxed;
 use crate::report::limits_hit::Limit;
 use crate::request::hidden_method::HiddenMethod;
 
@@ -142,7 +143,7 @@ impl OutgoingBody {
 
     fn streamed(begun: Option<Bytes>, body: ClientBody, bounds: &Bounds) -> Self {
         let (patience, clock) = (bounds.patience(None), Clock::default());
-        Self::new(Source::Client(Box::new(FromClient { begun, body, patience, clock, watch: None })))
+        Self::new(Source::Client(boxed(|| FromClient { begun, body, patience, clock, watch: None })))
     }
 
     /// The client's body, of which this much was read already.

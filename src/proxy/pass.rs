@@ -17,6 +17,7 @@ use super::origin::pool::Over;
 use super::outgoing::OutgoingBody;
 use super::tunnel::tunnel;
 use super::unjudged::Unjudged;
+use crate::boxed::boxed;
 use crate::decide::outcome::{WriteEnd, outcome};
 use crate::decide::policy::Mode;
 use crate::decide::verdict::{Refusal, RefusalKind};
@@ -143,7 +144,7 @@ pub fn onward(
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     let (method, target) = (parts.method.clone(), ask.target.spelled.clone());
-    (Box::new(OriginRequest { method, target, headers }), body)
+    (boxed(|| OriginRequest { method, target, headers }), body)
 }
 
 fn is_in_chunks(body: &OutgoingBody) -> bool {

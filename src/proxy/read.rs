@@ -52,21 +52,10 @@ pub async fn read(
         // In a box, like all that most requests never wait for: a request takes the room of its longest way.
         return Box::pin(shown_read::read(ask, named, parts, body)).await;
     }
-    let stated = match stated(&ask, &named, &parts) {
-        Ok(stated) => stated,
+    let Asked { stated, stamp, plan, view, decided_at: sent_at } = match decide(&ask, &named, &parts, &body) {
+        Ok(asked) => asked,
         Err(refusal) => return refused(&ask, &parts, body, Some(&named), &refusal),
     };
-    let content = body.whole().map(|bytes| Content::of(&parts.headers, bytes));
-    let view = View::of(&ask, &parts.headers, &named, content.as_ref());
-    let ledger = ask.gateway.ledger.clone();
-    // R3: before the request goes out; a number fetched later could be put on older content.
-    let stamp = ledger.observe(named.key, ask.route.whole, ask.route.route.upstream.read_lag);
-    let plan = match ask.policy().mode {
-        Mode::Observe => RangePlan::AsAsked,
-        Mode::Enforce | Mode::Off => plan_range(&stated, stamp, ledger.incarnation(), named.key),
-    };
-    let sent_at = Instant::now();
-    ask.gateway.metrics.decision_duration.observe(sent_at - ask.started);
     let answered = ask_origin(&ask, &named, &parts, body, &stated, stamp, plan).await;
     let answered_at = answered.as_ref().map_or_else(|_| Instant::now(), |(_, seen)| seen.at);
     ask.route.metrics.upstream_duration.observe(answered_at - sent_at);
@@ -80,6 +69,37 @@ pub async fn read(
             (ask.refuse(&parts.headers, Some(&named), &unanswered(no_answer.end, true)), "unreachable")
         }
     }
+}
+
+/// A read that may go out.
+struct Asked {
+    stated: Preconditions,
+    /// What its answer may be stamped with.
+    stamp: ReadStamp,
+    plan: RangePlan,
+    /// Its client's view of the resource, where the route infers.
+    view: Option<View>,
+    decided_at: Instant,
+}
+
+/// What is to be known of a read before it goes out.
+///
+/// # Errors
+/// 400 for a field that cannot be read.
+fn decide(ask: &Ask, named: &Named, parts: &Parts, body: &RequestBody) -> Result<Asked, Refusal> {
+    let stated = stated(ask, named, parts)?;
+    let content = body.whole().map(|bytes| Content::of(&parts.headers, bytes));
+    let view = View::of(ask, &parts.headers, named, content.as_ref());
+    let ledger = &ask.gateway.ledger;
+    // R3: before the request goes out; a number fetched later could be put on older content.
+    let stamp = ledger.observe(named.key, ask.route.whole, ask.route.route.upstream.read_lag);
+    let plan = match ask.policy().mode {
+        Mode::Observe => RangePlan::AsAsked,
+        Mode::Enforce | Mode::Off => plan_range(&stated, stamp, ledger.incarnation(), named.key),
+    };
+    let decided_at = Instant::now();
+    ask.gateway.metrics.decision_duration.observe(decided_at - ask.started);
+    Ok(Asked { stated, stamp, plan, view, decided_at })
 }
 
 /// What a read states. Observe mode goes on without what cannot be read, and counts it.

@@ -68,18 +68,19 @@ pub fn stays_behind(ask: &Ask, parts: &Parts) -> Cow<'static, [HeaderName]> {
     if are_left_alone(ask) {
         return Cow::Borrowed(&[]);
     }
-    let mut without = Cow::Borrowed(&CONDITIONAL_FIELDS[..]);
     let validator = &ask.policy().validator;
-    if validator.reads_content() {
-        // The answer may be the representation that a tag is made of, and reads get it without a coding.
-        without.to_mut().push(header::ACCEPT_ENCODING);
+    // The answer may be the representation that a tag is made of, and reads get it without a coding.
+    let coding = validator.reads_content().then_some(header::ACCEPT_ENCODING);
+    let states = match (&ask.policy().precondition_from, validator) {
+        (Some(PreconditionFrom::Header(name)), Validator::Version | Validator::Content { .. }) => {
+            Some(name.clone())
+        }
+        _ => None,
+    };
+    if coding.is_none() && states.is_none() {
+        return Cow::Borrowed(&CONDITIONAL_FIELDS);
     }
-    if let (Some(PreconditionFrom::Header(name)), Validator::Version | Validator::Content { .. }) =
-        (&ask.policy().precondition_from, validator)
-    {
-        without.to_mut().push(name.clone());
-    }
-    without
+    CONDITIONAL_FIELDS.iter().cloned().chain(coding).chain(states).collect()
 }
 
 /// Passes on what another place than `If-Match` states, where the origin compares tags itself.

@@ -45,10 +45,11 @@ use super::refuse::refuse;
 use super::representation::variant;
 use super::shown_tag;
 use super::translate;
-use super::twice;
+use super::twice::{self, Twice};
 use super::under_permit;
 use super::verify::Sent;
 use super::views::View;
+use crate::boxed::boxed;
 use crate::decide::claim::{Claim, judge_shown};
 use crate::decide::outcome::{WriteEnd, WriteOutcome, outcome};
 use crate::decide::policy::EtagOnPut;
@@ -72,13 +73,16 @@ pub fn forward(
     parts: Box<Parts>,
     body: OutgoingBody,
     admitted: Admitted,
+    twice: Twice,
     forwarding: InFlight,
 ) -> impl Future<Output = Answered> + Send {
-    let teller = Teller::of(Forwarded { ask: ask.clone(), judged: admitted.judged.clone() });
+    let judged = &admitted.judged;
+    let (resource, names_a_state) = (judged.named.id.clone(), judged.claim.names_a_state());
+    let teller = Teller::of(Forwarded { ask: ask.clone(), resource, names_a_state });
     // In a box of its own: it is large, and would be copied each time that it is handed on.
-    let work = Box::pin(carry(ask, effect, parts, body, admitted, forwarding));
-    teller.outlive(work, |Forwarded { ask, judged }| {
-        let abandoned = unheard(&ask.gateway, WriteEnd::Abandoned, judged.claim.names_a_state());
+    let work = Box::into_pin(boxed(|| carry(ask, effect, parts, body, admitted, twice, forwarding)));
+    teller.outlive(work, |Forwarded { ask, names_a_state, .. }| {
+        let abandoned = unheard(&ask.gateway, WriteEnd::Abandoned, *names_a_state);
         (refuse(&abandoned, ask.policy().statuses, ask.target.spelled.path(), None), "unknown")
     })
 }
@@ -86,7 +90,8 @@ pub fn forward(
 /// A write that is forwarded.
 struct Forwarded {
     ask: Arc<Ask>,
-    judged: Arc<Judged>,
+    resource: ResourceId,
+    names_a_state: bool,
 }
 
 impl Told for Forwarded {
@@ -103,7 +108,7 @@ impl Told for Forwarded {
     }
 
     fn resource(&self) -> &ResourceId {
-        &self.judged.named.id
+        &self.resource
     }
 }
 
@@ -113,12 +118,13 @@ fn carry(
     parts: Box<Parts>,
     body: OutgoingBody,
     admitted: Admitted,
+    mut twice: Twice,
     forwarding: InFlight,
 ) -> impl Future<Output = Carried> + Send {
     let verified =
         ask.policy().etag_on_put == EtagOnPut::Verified && ask.method == Method::PUT && !ask.observes();
     let mut sent = Sent::of(&ask, &parts, &body, verified);
-    let Admitted { permit, judged, decided_at, mut twice, .. } = admitted;
+    let Admitted { permit, judged, decided_at } = admitted;
     sent.digest = twice.digest;
     let body = match &sent.content {
         Some(content) => body.noted_in(content.clone()),

@@ -29,7 +29,7 @@ _OF = (
     (IDENTIFY, r"identify/|proxy/handle\.rs:name_resource|proxy/ask\.rs:named"),
     (PRECONDITIONS, r"request/"),
     (DECIDE, r"decide/|proxy/(admit|changes|rules|twice|views|under_permit|observe)\.rs|proxy/handle\.rs:(write_way|effect_of)"),
-    (DECIDE, r"proxy/read\.rs:(read|stated|stamped)"),
+    (DECIDE, r"proxy/read\.rs:(decide|stated|stamped)"),
     (LEDGER, r"ledger/|proxy/unjudged\.rs|proxy/gateway\.rs:places_are_free|proxy/write\.rs:(settle|forget|has_left)"),
     (TAG, r"proxy/(representation|shown_tag)\.rs|proxy/write\.rs:(tag_of|answers_with_tag)|proxy/read\.rs:put_tag"),
     (METRICS, r"report/|proxy/in_flight\.rs|proxy/outlive\.rs:tell"),

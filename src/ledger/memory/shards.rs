@@ -12,8 +12,8 @@ use crate::request::version_tag::{ResourceKey, Version};
 /// A power of two of them; a resource's key tells its shard.
 pub(super) struct Shards(Box<[Shard]>);
 
-/// Begins where a cache line does, or a look would fetch one more.
-#[repr(align(64))]
+/// Begins where a pair of cache lines does, which many processors fetch together.
+#[repr(align(128))]
 struct Shard(Mutex<Slots>);
 
 impl Shards {

@@ -9,26 +9,28 @@ use crate::request::version_tag::ResourceKey;
 /// At most one hold for each key.
 ///
 /// A shard rarely has more than one at a time: that one stands here, beside what else is looked at then. The others
-/// are in a table elsewhere in memory.
+/// are in a table elsewhere in memory, which is made for the first of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Holds {
     one: Option<(ResourceKey, Hold)>,
     /// Never the key of `one`.
-    others: HashMap<ResourceKey, Hold, ByKey>,
+    others: Option<Box<Others>>,
 }
+
+type Others = HashMap<ResourceKey, Hold, ByKey>;
 
 impl Holds {
     pub(super) fn get(&self, key: ResourceKey) -> Option<&Hold> {
         match &self.one {
             Some((occupied, hold)) if *occupied == key => Some(hold),
-            Some(_) | None => self.others.get(&key),
+            Some(_) | None => self.others.as_ref()?.get(&key),
         }
     }
 
     pub(super) fn get_mut(&mut self, key: ResourceKey) -> Option<&mut Hold> {
         match &mut self.one {
             Some((occupied, hold)) if *occupied == key => Some(hold),
-            Some(_) | None => self.others.get_mut(&key),
+            Some(_) | None => self.others.as_mut()?.get_mut(&key),
         }
     }
 
@@ -36,29 +38,31 @@ impl Holds {
     pub(super) fn get_or_insert(&mut self, key: ResourceKey, hold: Hold) -> &mut Hold {
         let stands_here = match &self.one {
             Some((occupied, _)) => *occupied == key,
-            None => !self.others.contains_key(&key),
+            None => !self.others.as_ref().is_some_and(|others| others.contains_key(&key)),
         };
         if stands_here {
             &mut self.one.get_or_insert((key, hold)).1
         } else {
-            self.others.entry(key).or_insert(hold)
+            self.others.get_or_insert_default().entry(key).or_insert(hold)
         }
     }
 
     pub(super) fn remove(&mut self, key: ResourceKey) {
         match &self.one {
             Some((occupied, _)) if *occupied == key => self.one = None,
-            Some(_) | None => drop(self.others.remove(&key)),
+            Some(_) | None => {
+                self.others.as_mut().and_then(|others| others.remove(&key));
+            }
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        usize::from(self.one.is_some()) + self.others.len()
+        usize::from(self.one.is_some()) + self.others.as_ref().map_or(0, |others| others.len())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (ResourceKey, &Hold)> {
         let one = self.one.iter().map(|(key, hold)| (*key, hold));
-        one.chain(self.others.iter().map(|(key, hold)| (*key, hold)))
+        one.chain(self.others.iter().flat_map(|others| others.iter()).map(|(key, hold)| (*key, hold)))
     }
 }
 
