@@ -23,7 +23,7 @@
 //! | running | [`config`], [`server`], [`cli`], [`demo`] | files, sockets, signals, flags |
 //!
 //! A module uses only those above it in this table, and a test in `tests/rules/layering.rs` reads the
-//! `use` lines to hold it so. (Configuration and report are plain data that the shell reads.) The pure
+//! `use` lines to hold it so. (Configuration and report are plain data that the shell reads; [`boxed`] is for all.) The pure
 //! modules know no socket, clock, lock or random number: time and limits come in as arguments, so that
 //! they can be tested by truth table, by property and by exhaustive search.
 //!
