@@ -31,7 +31,7 @@ impl Counter {
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.count.load(Ordering::SeqCst)
+        self.count.load(Ordering::Acquire)
     }
 
     /// Waits until there are none.
@@ -42,7 +42,7 @@ impl Counter {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.none.tell();
         }
     }

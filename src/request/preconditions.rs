@@ -30,8 +30,8 @@ pub struct Preconditions {
 /// What `If-Range` compares with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IfRange {
-    /// An entity-tag, compared strongly. In a box: it is rare, and would make the preconditions of every request large.
-    Tag(Box<EntityTag>),
+    /// An entity-tag, compared strongly.
+    Tag(EntityTag),
     /// A date; ifmatch leaves it to the origin, whose date it is.
     Date,
 }
@@ -148,7 +148,7 @@ impl Lines<'_> {
             return Ok(Some(IfRange::Date));
         }
         let tag = EntityTag::parse(line.as_bytes()).map_err(malformed)?;
-        Ok(Some(IfRange::Tag(Box::new(tag))))
+        Ok(Some(IfRange::Tag(tag)))
     }
 }
 
