@@ -148,6 +148,15 @@ impl Decoder {
     }
 }
 
+/// A body of this length, if all of it has come: taken out of that.
+pub fn take_whole(length: BodyLength, come: &mut BytesMut) -> Option<Bytes> {
+    match length {
+        BodyLength::Exact(0) => Some(Bytes::new()),
+        BodyLength::Exact(mut length) if length <= come.len() as u64 => Some(take_up_to(come, &mut length)),
+        BodyLength::Exact(_) | BodyLength::Chunked | BodyLength::UntilClose => None,
+    }
+}
+
 fn take_up_to(come: &mut BytesMut, rest: &mut u64) -> Bytes {
     let here = usize::try_from(*rest).unwrap_or(usize::MAX).min(come.len());
     *rest -= here as u64;

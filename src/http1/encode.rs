@@ -64,6 +64,11 @@ impl Outbox {
         }
     }
 
+    /// All that is here, where that is in one piece: to send it takes the kernel less than to gather it.
+    pub fn only(&self) -> Option<&[u8]> {
+        if self.parts.is_empty() { self.head.get(self.head_taken..) } else { None }
+    }
+
     /// What comes first, as a stream takes it.
     pub fn slices(&self) -> SmallVec<[IoSlice<'_>; SLICES]> {
         let head = self.head.get(self.head_taken..).filter(|head| !head.is_empty());

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -18,7 +18,7 @@ use super::origin::pool::Lease;
 use super::origin::upload::RequestEnd;
 use super::patience::{Bounds, Clock, Patience};
 use crate::boxed::boxed;
-use crate::http1::decode::{Decoded, Decoder};
+use crate::http1::decode::{Decoded, Decoder, take_whole};
 use crate::http1::framing::BodyLength;
 use crate::http1::message::Answer;
 use crate::report::limits_hit::Limit;
@@ -28,8 +28,16 @@ pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The origin's answer on its way to the client. Read to its end, it puts the connection back.
 ///
-/// In a box: an answer is handed on from stage to stage, and its body would be copied each time.
-pub struct OriginBody(Box<Coming>);
+/// What is large of it is in a box: an answer is handed on from stage to stage, and its body would be copied each time.
+pub struct OriginBody(Source);
+
+enum Source {
+    /// It came with its head, as a whole, and its request has left: the connection is back already. `None`: all of it
+    /// was taken.
+    Here(Option<Bytes>),
+    /// It is still to come, or part of it.
+    Comes(Box<Coming>),
+}
 
 struct Coming {
     decoder: Decoder,
@@ -53,100 +61,65 @@ struct Ahead {
     breaks: Option<BodyError>,
 }
 
+type NextFrame = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
 impl OriginBody {
     /// An answer's body, the connection that it comes over, and how far the request's body has got.
-    pub fn new(length: BodyLength, lease: Lease, request: RequestEnd, bounds: &Bounds) -> Self {
-        let mut body = OriginBody(boxed(|| Coming {
-            decoder: Decoder::new(length),
-            has_length: matches!(length, BodyLength::Exact(_)),
-            lease: Some(lease),
-            request,
-            patience: bounds.of_the_answer(),
-            clock: Clock::default(),
-            tag_stays: false,
-            ahead: None,
-        }));
-        if body.0.decoder.is_over() {
-            body.put_back();
+    pub fn new(length: BodyLength, mut lease: Lease, request: RequestEnd, bounds: &Bounds) -> Self {
+        // A request that is still being sent occupies the connection beyond the answer.
+        if let RequestEnd::Known(true) = request
+            && let Some(whole) = take_whole(length, &mut lease.connection.come)
+        {
+            lease.put_back();
+            return OriginBody(Source::Here(Some(whole).filter(|whole| !whole.is_empty())));
         }
-        body
+        let mut coming = Coming::new(length, lease, request, bounds);
+        if coming.decoder.is_over() {
+            coming.put_back();
+        }
+        OriginBody(Source::Comes(coming))
     }
 
     /// The body of an answer that makes a [tunnel](Self::tunnel) of its connection: none.
     pub fn of_tunnel(lease: Lease, request: RequestEnd, bounds: &Bounds) -> Self {
-        let mut body = Self::new(BodyLength::UntilClose, lease, request, bounds);
-        body.0.decoder = Decoder::new(BodyLength::Exact(0));
-        body
+        OriginBody(Source::Comes(Coming::new(BodyLength::Exact(0), lease, request, bounds)))
     }
 
     /// What an answer of 101 has made of its connection.
     pub fn tunnel(&mut self, bounds: &Bounds) -> Option<OriginTunnel> {
-        self.0.lease.take().map(|lease| OriginTunnel::new(lease, bounds))
+        let Source::Comes(coming) = &mut self.0 else { return None };
+        coming.lease.take().map(|lease| OriginTunnel::new(lease, bounds))
     }
 
     /// Leaves an `ETag` behind that comes as a trailer field (RFC 9110 section 8.8.3).
     pub fn without_tag(mut self) -> Self {
-        self.0.tag_stays = true;
-        self
-    }
-
-    /// To be called when all of it was read.
-    fn put_back(&mut self) {
-        // A request that is still being sent occupies the connection beyond the answer.
-        if self.0.request.has_left()
-            && let Some(lease) = self.0.lease.take()
-        {
-            lease.put_back();
+        if let Source::Comes(coming) = &mut self.0 {
+            coming.tag_stays = true;
         }
+        self
     }
 
     /// What becomes of the end of the request that this answers.
     pub fn request_end(&self) -> &RequestEnd {
-        &self.0.request
+        match &self.0 {
+            Source::Here(_) => &RequestEnd::Known(true),
+            Source::Comes(coming) => &coming.request,
+        }
     }
 
     /// Reads and drops what is left, if that is little and comes soon: cheaper than another connection.
-    pub fn discard(mut self) {
-        const LITTLE: usize = 64 * 1024;
-        if self.0.decoder.rest().unwrap_or(0) > LITTLE as u64 {
-            return;
+    pub fn discard(self) {
+        if let Source::Comes(coming) = self.0 {
+            coming.discard();
         }
-        // What is here already, as a rule all of it, is not worth a task.
-        let mut now = Context::from_waker(Waker::noop());
-        let mut seen = 0;
-        while !self.0.decoder.is_over() {
-            match self.poll_origin(&mut now) {
-                Poll::Ready(Some(Ok(frame))) => seen += frame.data_ref().map_or(0, Bytes::len),
-                Poll::Ready(Some(Err(_)) | None) => return,
-                Poll::Pending => return self.discard_what_comes(seen, LITTLE),
-            }
-        }
-    }
-
-    fn discard_what_comes(self, mut seen: usize, at_most: usize) {
-        let silence = self.0.patience.silence;
-        tokio::spawn(async move {
-            let mut body = pin!(self);
-            let read = async {
-                while let Some(Ok(frame)) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-                    seen += frame.data_ref().map_or(0, Bytes::len);
-                    if seen > at_most {
-                        return;
-                    }
-                }
-            };
-            // Whatever came of it: nobody waits for it.
-            let _in_time = tokio::time::timeout(silence, read).await;
-        });
     }
 
     /// Reads it to its end and notes it there.
     ///
     /// # Errors
     /// If it breaks.
-    pub async fn note_in(self, mut content: Noted) -> Result<Noted, BodyError> {
-        let mut body = pin!(self);
-        while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+    pub async fn note_in(mut self, mut content: Noted) -> Result<Noted, BodyError> {
+        while let Some(frame) = poll_fn(|cx| self.poll(cx)).await {
             if let Some(data) = frame?.data_ref() {
                 content.note(data);
             }
@@ -180,6 +153,78 @@ impl OriginBody {
         if self.size_hint().lower() > limit as u64 {
             return None;
         }
+        match &mut self.0 {
+            Source::Here(whole) => Some(whole.clone().unwrap_or_default()),
+            Source::Comes(coming) => coming.read_ahead(limit).await,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> NextFrame {
+        match &mut self.0 {
+            Source::Here(whole) => Poll::Ready(whole.take().map(|whole| Ok(Frame::data(whole)))),
+            Source::Comes(coming) => coming.poll(cx),
+        }
+    }
+}
+
+impl Coming {
+    fn new(length: BodyLength, lease: Lease, request: RequestEnd, bounds: &Bounds) -> Box<Self> {
+        boxed(|| Coming {
+            decoder: Decoder::new(length),
+            has_length: matches!(length, BodyLength::Exact(_)),
+            lease: Some(lease),
+            request,
+            patience: bounds.of_the_answer(),
+            clock: Clock::default(),
+            tag_stays: false,
+            ahead: None,
+        })
+    }
+
+    /// To be called when all of it was read.
+    fn put_back(&mut self) {
+        // A request that is still being sent occupies the connection beyond the answer.
+        if self.request.has_left()
+            && let Some(lease) = self.lease.take()
+        {
+            lease.put_back();
+        }
+    }
+
+    fn discard(mut self: Box<Self>) {
+        const LITTLE: usize = 64 * 1024;
+        if self.decoder.rest().unwrap_or(0) > LITTLE as u64 {
+            return;
+        }
+        // What is here already, as a rule all of it, is not worth a task.
+        let mut now = Context::from_waker(Waker::noop());
+        let mut seen = 0;
+        while !self.decoder.is_over() {
+            match self.poll_origin(&mut now) {
+                Poll::Ready(Some(Ok(frame))) => seen += frame.data_ref().map_or(0, Bytes::len),
+                Poll::Ready(Some(Err(_)) | None) => return,
+                Poll::Pending => return self.discard_what_comes(seen, LITTLE),
+            }
+        }
+    }
+
+    fn discard_what_comes(mut self: Box<Self>, mut seen: usize, at_most: usize) {
+        let silence = self.patience.silence;
+        tokio::spawn(async move {
+            let read = async {
+                while let Some(Ok(frame)) = poll_fn(|cx| self.poll(cx)).await {
+                    seen += frame.data_ref().map_or(0, Bytes::len);
+                    if seen > at_most {
+                        return;
+                    }
+                }
+            };
+            // Whatever came of it: nobody waits for it.
+            let _in_time = tokio::time::timeout(silence, read).await;
+        });
+    }
+
+    async fn read_ahead(&mut self, limit: usize) -> Option<Bytes> {
         let mut ahead = Box::<Ahead>::default();
         let mut bytes = BytesMut::new();
         while ahead.breaks.is_none()
@@ -195,12 +240,12 @@ impl OriginBody {
             }
         }
         let whole = ahead.breaks.is_none() && bytes.len() <= limit;
-        self.0.ahead = Some(ahead);
+        self.ahead = Some(ahead);
         whole.then(|| bytes.freeze())
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let next = match self.0.ahead.as_mut().and_then(|ahead| ahead.frames.pop_front()) {
+    fn poll(&mut self, cx: &mut Context<'_>) -> NextFrame {
+        let next = match self.ahead.as_mut().and_then(|ahead| ahead.frames.pop_front()) {
             Some(frame) => Some(Ok(frame)),
             None => ready!(self.poll_origin(cx)),
         };
@@ -210,7 +255,7 @@ impl OriginBody {
     fn passed_on(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
         match frame.into_trailers() {
             Ok(mut trailers) => {
-                if self.0.tag_stays {
+                if self.tag_stays {
                     trailers.remove(header::ETAG);
                 }
                 Frame::trailers(trailers)
@@ -219,36 +264,48 @@ impl OriginBody {
         }
     }
 
-    fn poll_origin(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(error) = self.0.ahead.as_mut().and_then(|ahead| ahead.breaks.take()) {
+    fn poll_origin(&mut self, cx: &mut Context<'_>) -> NextFrame {
+        if let Some(error) = self.ahead.as_mut().and_then(|ahead| ahead.breaks.take()) {
             return Poll::Ready(Some(Err(error)));
         }
-        let Some(lease) = &mut self.0.lease else { return Poll::Ready(None) };
+        let Some(lease) = &mut self.lease else { return Poll::Ready(None) };
         let connection = &mut *lease.connection;
         let frame = loop {
-            match self.0.decoder.take(&mut connection.come)? {
+            match self.decoder.take(&mut connection.come)? {
                 Decoded::Data(data) => break Some(Frame::data(data)),
                 Decoded::Trailers(fields) => break Some(Frame::trailers(fields)),
                 Decoded::End => break None,
                 Decoded::Needs => match connection.poll_fill(cx) {
-                    Poll::Ready(Ok(0)) => self.0.decoder.close()?,
+                    Poll::Ready(Ok(0)) => self.decoder.close()?,
                     Poll::Ready(Ok(_)) => {}
                     Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
                     Poll::Pending => {
-                        let limit = ready!(self.0.clock.poll_out(&self.0.patience, cx));
+                        let limit = ready!(self.clock.poll_out(&self.patience, cx));
                         return Poll::Ready(Some(Err(too_long(limit))));
                     }
                 },
             }
         };
-        self.0.clock.heard();
-        if self.0.decoder.is_over() {
+        self.clock.heard();
+        if self.decoder.is_over() {
             self.put_back();
-        } else if let Some(total) = self.0.patience.total.as_ref().filter(|total| total.is_over()) {
+        } else if let Some(total) = self.patience.total.as_ref().filter(|total| total.is_over()) {
             // Also of an origin that never lets its client wait.
             return Poll::Ready(Some(Err(too_long(total.hit()))));
         }
         Poll::Ready(frame.map(Ok))
+    }
+
+    fn is_over(&self) -> bool {
+        let come = |ahead: &Ahead| ahead.frames.is_empty() && ahead.breaks.is_none();
+        self.decoder.is_over() && self.ahead.as_deref().is_none_or(come)
+    }
+
+    /// What is still to come, where that is known.
+    fn rest(&self) -> Option<u64> {
+        let frames = self.ahead.iter().flat_map(|ahead| &ahead.frames);
+        let ahead: usize = frames.filter_map(Frame::data_ref).map(Bytes::len).sum();
+        self.decoder.rest().filter(|_| self.has_length).map(|rest| rest + ahead as u64)
     }
 }
 
@@ -260,25 +317,23 @@ impl Body for OriginBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> NextFrame {
         self.get_mut().poll(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        let come = |ahead: &Ahead| ahead.frames.is_empty() && ahead.breaks.is_none();
-        self.0.decoder.is_over() && self.0.ahead.as_deref().is_none_or(come)
+        match &self.0 {
+            Source::Here(whole) => whole.is_none(),
+            Source::Comes(coming) => coming.is_over(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        let frames = self.0.ahead.iter().flat_map(|ahead| &ahead.frames);
-        let ahead: usize = frames.filter_map(Frame::data_ref).map(Bytes::len).sum();
-        match self.0.decoder.rest().filter(|_| self.0.has_length) {
-            Some(rest) => SizeHint::with_exact(rest + ahead as u64),
-            None => SizeHint::new(),
-        }
+        let rest = match &self.0 {
+            Source::Here(whole) => Some(whole.as_ref().map_or(0, |whole| whole.len() as u64)),
+            Source::Comes(coming) => coming.rest(),
+        };
+        rest.map_or_else(SizeHint::new, SizeHint::with_exact)
     }
 }
 
@@ -316,7 +371,10 @@ impl AnswerBody {
 
     /// The origin's.
     pub fn origin(body: OriginBody) -> Self {
-        AnswerBody::of(Content::Origin(body))
+        AnswerBody::of(match body.0 {
+            Source::Here(whole) => Content::Fixed(whole),
+            Source::Comes(_) => Content::Origin(body),
+        })
     }
 
     /// The origin's, as far as it was read.
@@ -356,10 +414,7 @@ impl Body for AnswerBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> NextFrame {
         let this = self.get_mut();
         let next = match &mut this.content {
             Content::Fixed(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),

@@ -8,7 +8,7 @@ use bytes::Buf;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
-use super::client_body::SharedWire;
+use super::wire::SharedWire;
 
 /// A client's connection that may become a tunnel.
 pub struct ClientUpgrade {

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{Method, StatusCode, Version, header};
@@ -14,12 +14,14 @@ use tokio::time::Instant;
 
 use super::body::AnswerBody;
 use super::client::{Client, ClientStream};
-use super::client_body::{Behind, ClientBody, SharedWire, Taken, Wire};
+use super::client_body::{Behind, ClientBody};
 use super::date::date;
 use super::gateway::Gateway;
 use super::handle::{Answering, handle};
 use super::lazy_timer::LazyTimer;
 use super::refuse::last_word;
+use super::stopping::Stopping;
+use super::wire::{Hold, Taken, Wire};
 use crate::config::checked::Limits;
 use crate::decide::say;
 use crate::http1::encode::{Encoder, Outbox};
@@ -35,7 +37,7 @@ pub struct Connection {
     gateway: Arc<Gateway>,
     limits: Limits,
     client: Arc<Client>,
-    wire: SharedWire,
+    wire: Hold,
     stopping: Stopping,
     out: Outbox,
     head_timer: LazyTimer,
@@ -71,7 +73,7 @@ impl Connection {
             gateway,
             limits,
             client,
-            wire: Wire::new(stream),
+            wire: Hold::Alone(Wire::new(stream)),
             stopping: Stopping::new(shutdown),
             out: Outbox::default(),
             head_timer: LazyTimer::default(),
@@ -96,7 +98,7 @@ impl Connection {
                 let _told_or_not = poll_fn(|cx| self.poll_write_out(cx)).await;
                 self.shut_down().await;
             }
-            End::HeadTooSlow => self.wire.lock().last_word(&TOO_SLOW),
+            End::HeadTooSlow => self.wire.with(|wire| wire.last_word(&TOO_SLOW)),
         }
     }
 
@@ -104,7 +106,7 @@ impl Connection {
         let RequestHead { request, length, persists, awaits_continue } = self.next_head().await?;
         let (method, version) = (request.method.clone(), request.version);
         let may_upgrade = version == Version::HTTP_11 && request.headers.contains_key(header::UPGRADE);
-        let body = ClientBody::begin(&self.wire, Behind { length, awaits_continue, may_upgrade });
+        let body = ClientBody::begin(&mut self.wire, Behind { length, awaits_continue, may_upgrade });
         let mut answering = handle(self.gateway.clone(), request, body, self.client.clone());
         let this = &mut *self;
         let answer = poll_fn(|cx| this.poll_answer(&mut answering, cx)).await?;
@@ -119,26 +121,11 @@ impl Connection {
         let limits = self.limits_of_heads();
         let mut seen = 0;
         poll_fn(|cx| {
-            let mut wire = self.wire.lock();
-            loop {
-                match take_request(&mut wire.come, seen, limits) {
-                    Ok(Some(head)) => return Poll::Ready(Ok(head)),
-                    Ok(None) => seen = wire.come.len(),
-                    Err(bad) => {
-                        wire.is_no_request();
-                        let is_http_2 = wire.come.starts_with(b"PRI * HTTP/2.0\r\n");
-                        return Poll::Ready(Err(if is_http_2 { End::Silent } else { self.refused(bad) }));
-                    }
-                }
-                match wire.poll_fill(cx) {
-                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(End::Done)),
-                    Poll::Ready(Ok(_)) => {}
-                    Poll::Ready(Err(_)) => return Poll::Ready(Err(End::Gone)),
-                    Poll::Pending => break,
-                }
-            }
-            let begun = !wire.come.is_empty();
-            drop(wire);
+            let begun = match self.wire.with(|wire| poll_head(wire, &mut seen, limits, cx)) {
+                Poll::Ready(Ok(head)) => return Poll::Ready(Ok(head)),
+                Poll::Ready(Err(none)) => return Poll::Ready(Err(self.without_head(none))),
+                Poll::Pending => seen > 0,
+            };
             // A request that is here already counts. Part of one would hold the end up for as long as it likes.
             if self.stopping.poll(cx).is_ready() {
                 return Poll::Ready(Err(End::Done));
@@ -151,6 +138,16 @@ impl Connection {
             Poll::Ready(Err(End::HeadTooSlow))
         })
         .await
+    }
+
+    /// How a connection ends on which no head came.
+    fn without_head(&self, why: NoHead) -> End {
+        match why {
+            NoHead::Done => End::Done,
+            NoHead::Gone => End::Gone,
+            NoHead::Http2 => End::Silent,
+            NoHead::Bad(bad) => self.refused(bad),
+        }
     }
 
     /// Somewhat more than clients may send, so that who sends a little too much is told what to do by [`handle`];
@@ -193,7 +190,7 @@ impl Connection {
         if let Poll::Ready(answer) = answering.as_mut().poll(cx) {
             return Poll::Ready(answer.map_err(|_| End::Gone));
         }
-        self.wire.lock().poll_left(cx).map(|()| Err(End::Gone))
+        self.wire.with(|wire| wire.poll_left(cx)).map(|()| Err(End::Gone))
     }
 
     async fn send(
@@ -230,7 +227,7 @@ impl Connection {
         self.client.written_out();
         self.out.rest();
         if upgraded {
-            return Err(if self.wire.lock().becomes_a_tunnel() { End::Tunnel } else { End::Gone });
+            return Err(if self.wire.with(Wire::becomes_a_tunnel) { End::Tunnel } else { End::Gone });
         }
         if !persists || until_close {
             return Err(End::Done);
@@ -239,8 +236,8 @@ impl Connection {
     }
 
     /// Whether the next request can be found behind this one's body, as far as is known by now.
-    fn goes_on_behind_the_body(&self) -> bool {
-        match self.wire.lock().taken() {
+    fn goes_on_behind_the_body(&mut self) -> bool {
+        match self.wire.with(|wire| wire.taken()) {
             Taken::Whole | Taken::NotYet | Taken::Left => true,
             Taken::Broken => false,
         }
@@ -255,7 +252,7 @@ impl Connection {
                 Filled::Whole => return Poll::Ready(Ok(())),
                 Filled::Broken => return Poll::Ready(Err(End::Gone)),
                 Filled::InPart => {}
-                Filled::Waits => return self.wire.lock().poll_left(cx).map(|()| Err(End::Gone)),
+                Filled::Waits => return self.wire.with(|wire| wire.poll_left(cx)).map(|()| Err(End::Gone)),
             }
         }
     }
@@ -263,25 +260,31 @@ impl Connection {
     /// Waits until the request's body is out of the way of the next request; no longer than until the server stops, where
     /// that only has to be dropped.
     async fn end_request(&mut self) -> Result<(), End> {
+        let Connection { wire, stopping, .. } = self;
         poll_fn(|cx| {
-            let mut wire = self.wire.lock();
-            Poll::Ready(match ready!(self.stopping.poll_taken(&mut wire, cx)) {
-                Taken::Whole => {
-                    wire.rest();
-                    Ok(())
-                }
-                Taken::Left if wire.drop_rest(cx) => Ok(()),
-                Taken::Left | Taken::NotYet | Taken::Broken => Err(End::Done),
+            wire.with(|wire| {
+                Poll::Ready(match ready!(stopping.poll_taken(wire, cx)) {
+                    Taken::Whole => {
+                        wire.rest();
+                        Ok(())
+                    }
+                    Taken::Left if wire.drop_rest(cx) => Ok(()),
+                    Taken::Left | Taken::NotYet | Taken::Broken => Err(End::Done),
+                })
             })
         })
-        .await
+        .await?;
+        wire.take_back();
+        Ok(())
     }
 
     /// Writes what goes out to its end, and has it sent on.
     fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        let mut wire = self.wire.lock();
-        ready!(wire.poll_write_out(cx, &mut self.out))?;
-        wire.poll_flush(cx)
+        let out = &mut self.out;
+        self.wire.with(|wire| {
+            ready!(wire.poll_write_out(cx, out))?;
+            wire.poll_flush(cx)
+        })
     }
 
     /// Ends the connection so that what was sent reaches the client.
@@ -290,23 +293,15 @@ impl Connection {
     /// while, until the client has closed its side.
     async fn shut_down(&mut self) {
         const FOR: Duration = Duration::from_secs(1);
+        let Connection { wire, stopping, .. } = self;
         // Somebody may still read the request's body, to send it on behind an early answer: its times are limited.
-        poll_fn(|cx| self.stopping.poll_taken(&mut self.wire.lock(), cx).map(drop)).await;
+        poll_fn(|cx| wire.with(|wire| stopping.poll_taken(wire, cx)).map(drop)).await;
         // Best effort: whatever comes of it, the connection is closed.
-        let _shut_or_not = poll_fn(|cx| self.wire.lock().poll_shutdown(cx)).await;
-        if self.wire.lock().has_all_been_read() {
+        let _shut_or_not = poll_fn(|cx| wire.with(|wire| wire.poll_shutdown(cx))).await;
+        if wire.with(|wire| wire.has_all_been_read()) {
             return;
         }
-        let read = poll_fn(|cx| {
-            let mut wire = self.wire.lock();
-            loop {
-                wire.come.clear();
-                match ready!(wire.poll_fill(cx)) {
-                    Ok(0) | Err(_) => return Poll::Ready(()),
-                    Ok(_) => {}
-                }
-            }
-        });
+        let read = poll_fn(|cx| wire.with(|wire| poll_dropped(wire, cx)));
         let _in_time = tokio::time::timeout(FOR, read).await;
     }
 }
@@ -314,7 +309,55 @@ impl Connection {
 impl Drop for Connection {
     /// Also where its task is dropped: whoever reads its request's body would wait for ever.
     fn drop(&mut self) {
-        self.wire.lock().close();
+        self.wire.with(Wire::close);
+    }
+}
+
+/// Why no request's head came.
+enum NoHead {
+    /// The client has said all.
+    Done,
+    /// The connection is broken.
+    Gone,
+    /// It is the beginning of HTTP/2.
+    Http2,
+    /// It is none.
+    Bad(BadHead),
+}
+
+/// A head, which ends behind the `seen` bytes that were looked at already. Nothing was begun where none were seen.
+fn poll_head(
+    wire: &mut Wire,
+    seen: &mut usize,
+    limits: HeadLimits,
+    cx: &mut Context<'_>,
+) -> Poll<Result<RequestHead, NoHead>> {
+    loop {
+        match take_request(&mut wire.come, *seen, limits) {
+            Ok(Some(head)) => return Poll::Ready(Ok(head)),
+            Ok(None) => *seen = wire.come.len(),
+            Err(bad) => {
+                wire.is_no_request();
+                let is_http_2 = wire.come.starts_with(b"PRI * HTTP/2.0\r\n");
+                return Poll::Ready(Err(if is_http_2 { NoHead::Http2 } else { NoHead::Bad(bad) }));
+            }
+        }
+        match ready!(wire.poll_fill(cx)) {
+            Ok(0) => return Poll::Ready(Err(NoHead::Done)),
+            Ok(_) => {}
+            Err(_) => return Poll::Ready(Err(NoHead::Gone)),
+        }
+    }
+}
+
+/// Reads what comes and drops it, to the end of the connection.
+fn poll_dropped(wire: &mut Wire, cx: &mut Context<'_>) -> Poll<()> {
+    loop {
+        wire.come.clear();
+        match ready!(wire.poll_fill(cx)) {
+            Ok(0) | Err(_) => return Poll::Ready(()),
+            Ok(_) => {}
+        }
     }
 }
 
@@ -394,69 +437,10 @@ fn write_bad_request(status: StatusCode, out: &mut Vec<u8>) {
 /// 408, for a head that was begun.
 static TOO_SLOW: LazyLock<Vec<u8>> = LazyLock::new(|| last_word(&say::head_too_slow()));
 
-/// The server's stop, for one task that asks for it again and again.
-struct Stopping {
-    shutdown: ShutdownWatch,
-    begun: bool,
-    waits: Option<Waits>,
-}
-
-struct Waits {
-    /// Kept, for it wakes nobody once it is dropped.
-    _stop: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// Who is woken by it. Asked anew, it would take a lock that all connections share.
-    task: Waker,
-}
-
-impl Stopping {
-    fn new(shutdown: ShutdownWatch) -> Self {
-        let begun = *shutdown.borrow();
-        Stopping { shutdown, begun, waits: None }
-    }
-
-    fn is_stopping(&mut self) -> bool {
-        // To ask whether there is anything new takes no lock, which all connections share.
-        if !self.begun && !matches!(self.shutdown.has_changed(), Ok(false)) {
-            self.begun = *self.shutdown.borrow_and_update();
-        }
-        self.begun
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.is_stopping() {
-            return Poll::Ready(());
-        }
-        if self.waits.as_ref().is_some_and(|waits| waits.task.will_wake(cx.waker())) {
-            return Poll::Pending;
-        }
-        let mut shutdown = self.shutdown.clone();
-        let mut stop: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
-            // An error means that whoever could stop us is gone: then nobody will.
-            if shutdown.wait_for(|stopping| *stopping).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        });
-        if stop.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        self.waits = Some(Waits { _stop: stop, task: cx.waker().clone() });
-        Poll::Pending
-    }
-
-    /// How far a request's body was taken, when nobody is at it any more. A write under way is ended, and what goes
-    /// nowhere is cut off by the stop.
-    fn poll_taken(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Poll<Taken> {
-        let taken = wire.poll_taken(cx);
-        if taken.is_pending() && wire.body_goes_nowhere() && self.poll(cx).is_ready() {
-            wire.cut_body();
-            return Poll::Ready(Taken::Broken);
-        }
-        taken
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
 
     // Where the client had no room for the last of an answer that broke off, the next call took it for whole.

@@ -23,9 +23,13 @@ use crate::boxed::boxed;
 use crate::report::limits_hit::Limit;
 use crate::request::hidden_method::HiddenMethod;
 
-/// How far a request's body has got.
+/// How far a request's body has got. `None`: it was here as a whole before it was sent.
+#[derive(Clone)]
+pub struct BodyProgress(Option<Arc<Passing>>);
+
+/// A body that is taken off its client as it is sent.
 #[derive(Default)]
-pub struct BodyProgress {
+struct Passing {
     state: AtomicU8,
     changed: ToldOf,
     /// When it must be complete; from when it begins to be sent.
@@ -40,29 +44,40 @@ const BROKEN: u8 = 2;
 const UNFINISHED: u8 = 3;
 
 impl BodyProgress {
+    fn state(&self) -> u8 {
+        self.0.as_ref().map_or(SENT, |passing| passing.state.load(Ordering::Acquire))
+    }
+
     /// Whether more of it may come.
     pub fn is_sending(&self) -> bool {
-        self.state.load(Ordering::Acquire) == SENDING
+        self.state() == SENDING
     }
 
     /// Whether the whole body was handed over.
     pub fn is_sent(&self) -> bool {
-        self.state.load(Ordering::Acquire) == SENT
+        self.state() == SENT
     }
 
     /// Whether the client's side of it broke, fell silent or was too slow.
     pub fn is_broken(&self) -> bool {
-        self.state.load(Ordering::Acquire) == BROKEN
+        self.state() == BROKEN
     }
 
     /// It begins to be sent, and must be complete by then. The first call counts.
-    pub fn begin(&self, must_end: Total) -> &Total {
-        self.must_end.get_or_init(|| must_end)
+    pub fn begin(&self, must_end: impl FnOnce() -> Total) {
+        if let Some(passing) = &self.0 {
+            passing.must_end.get_or_init(must_end);
+        }
+    }
+
+    /// When it must be complete, if it has begun to be sent.
+    pub fn must_end(&self) -> Option<&Total> {
+        self.0.as_ref()?.must_end.get()
     }
 
     /// Whether it was not complete when it had to be.
     pub fn overran(&self) -> bool {
-        !self.is_sent() && self.must_end.get().is_some_and(Total::is_over)
+        !self.is_sent() && self.must_end().is_some_and(Total::is_over)
     }
 
     /// Waits until nothing more of the body will come; no longer than until it must be complete.
@@ -70,23 +85,20 @@ impl BodyProgress {
     /// # Errors
     /// If it still is not complete then.
     pub async fn over(&self) -> Result<(), Limit> {
-        if !self.is_sending() {
-            return Ok(());
-        }
-        let Some(total) = self.must_end.get() else {
-            self.ended().await;
+        let Some(passing) = self.0.as_ref().filter(|_| self.is_sending()) else { return Ok(()) };
+        let ended = passing.changed.wait_until(|| !self.is_sending());
+        let Some(total) = passing.must_end.get() else {
+            ended.await;
             return Ok(());
         };
-        tokio::time::timeout_at(total.at(), self.ended()).await.map_err(|_| total.hit())
-    }
-
-    async fn ended(&self) {
-        self.changed.wait_until(|| !self.is_sending()).await;
+        tokio::time::timeout_at(total.at(), ended).await.map_err(|_| total.hit())
     }
 
     fn set(&self, state: u8) {
-        self.state.store(state, Ordering::Release);
-        self.changed.tell();
+        if let Some(passing) = &self.0 {
+            passing.state.store(state, Ordering::Release);
+            passing.changed.tell();
+        }
     }
 }
 
@@ -108,7 +120,7 @@ pub struct OutgoingBody {
     gate: Option<Box<Gated>>,
     /// Whether anything of it was taken.
     taken: bool,
-    progress: Arc<BodyProgress>,
+    progress: BodyProgress,
     noted: Option<SharedNoted>,
 }
 
@@ -134,7 +146,10 @@ const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 
 impl OutgoingBody {
     /// The client's body, streamed.
-    pub fn from_client(body: ClientBody, bounds: &Bounds) -> Self {
+    pub fn from_client(mut body: ClientBody, bounds: &Bounds) -> Self {
+        if let Some(whole) = body.take_whole() {
+            return Self::fixed(whole);
+        }
         if body.is_end_stream() {
             return Self::empty();
         }
@@ -177,17 +192,16 @@ impl OutgoingBody {
     }
 
     fn new(source: Source) -> Self {
-        let state = match source {
-            Source::Client(_) => SENDING,
-            Source::Fixed(_) | Source::Chunked(..) => SENT,
-        };
-        let progress = Arc::new(BodyProgress { state: AtomicU8::new(state), ..BodyProgress::default() });
+        let progress = BodyProgress(match source {
+            Source::Client(_) => Some(Arc::default()),
+            Source::Fixed(_) | Source::Chunked(..) => None,
+        });
         OutgoingBody { source, gate: None, taken: false, progress, noted: None }
     }
 
     /// Tells how far it has got.
-    pub fn progress(&self) -> Arc<BodyProgress> {
-        self.progress.clone()
+    pub fn progress(&self) -> &BodyProgress {
+        &self.progress
     }
 
     /// Breaks it off before a method that it hides: nobody judged that.
@@ -233,11 +247,6 @@ impl OutgoingBody {
     pub fn is_untouched(&self) -> bool {
         !self.taken
     }
-
-    /// When it must be complete, if it has begun to be sent.
-    pub fn must_end(&self) -> Option<&Total> {
-        self.progress.must_end.get()
-    }
 }
 
 impl Drop for OutgoingBody {
@@ -262,7 +271,7 @@ impl FromClient {
     fn poll(&mut self, cx: &mut Context<'_>, progress: &BodyProgress) -> NextFrame {
         // A client that always has something to send is held to the total too: from then on its write
         // counts as of unknown outcome, and nothing more of it may reach the origin.
-        let total = progress.must_end.get();
+        let total = progress.must_end();
         if let Some(total) = total.filter(|total| total.is_over()) {
             return broken(progress, too_slow(total.hit()));
         }

@@ -4,7 +4,6 @@
 //! between; it takes no longer than `response_timeout`, whatever the origin does. It changes nothing of what
 //! the ledger does: the resource gets a fresh version in any case.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::http1::fields::Fields;
@@ -37,7 +36,7 @@ pub struct Sent {
     pub digest: Option<WriteDigest>,
     /// How the write is to be compared with what it left behind, and how far its body has got; `None` where the
     /// route does not ask for a look.
-    comparison: Option<(Comparison, Arc<BodyProgress>)>,
+    comparison: Option<(Comparison, BodyProgress)>,
 }
 
 impl Sent {
@@ -62,7 +61,7 @@ impl Sent {
             to_verify: content.clone().filter(|_| verified),
             content,
             digest: None,
-            comparison: comparison.map(|comparison| (comparison, body.progress())),
+            comparison: comparison.map(|comparison| (comparison, body.progress().clone())),
         }
     }
 

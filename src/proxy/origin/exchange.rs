@@ -85,10 +85,8 @@ pub fn exchange<'a>(
                 Some(lease) => lease,
                 None => Box::pin(lease_in_time(pool, over, bounds)).await?,
             };
-            let progress = body.progress();
-            if !progress.is_sent() {
-                progress.begin(bounds.end_of_upload(now));
-            }
+            let progress = body.progress().clone();
+            progress.begin(|| bounds.end_of_upload(now));
             let response_timeout = pool.upstream().response_timeout;
             let connection = &mut *lease.connection;
             let length = OwnLength::of(&body);

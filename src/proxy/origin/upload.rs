@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker, ready};
@@ -10,11 +10,11 @@ use std::task::{Context, Poll, Waker, ready};
 use http_body::Body;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 
 use crate::http1::encode::{Encoder, Outbox};
 use crate::proxy::outgoing::OutgoingBody;
 use crate::proxy::patience::{Bounds, Clock};
+use crate::proxy::told_of::ToldOf;
 
 /// The writing half of a connection to the origin.
 ///
@@ -146,7 +146,10 @@ impl Upload {
         while !self.out.is_empty() {
             // Until a failure is told.
             let _writing = told.as_ref().map(|told| told.writing.lock());
-            let written = self.socket.try_write_vectored(&self.out.slices());
+            let written = match self.out.only() {
+                Some(bytes) => self.socket.try_write(bytes),
+                None => self.socket.try_write_vectored(&self.out.slices()),
+            };
             match written {
                 Ok(taken) => {
                     self.clock.heard();
@@ -160,7 +163,7 @@ impl Upload {
                         }
                         continue;
                     }
-                    let total = body.must_end().unwrap_or(&bounds.total).clone();
+                    let total = body.progress().must_end().unwrap_or(&bounds.total).clone();
                     ready!(self.clock.poll_out(&bounds.patience(Some(total)), cx));
                     return Poll::Ready(Err(NotSent::TooSlow(io::ErrorKind::TimedOut.into())));
                 }
@@ -212,7 +215,7 @@ pub struct Beside {
     writing: Mutex<()>,
     /// Who waits for more of the answer.
     reader: Mutex<Option<Waker>>,
-    ended: Notify,
+    ended: ToldOf,
 }
 
 const GOING_ON: u8 = 0;
@@ -223,7 +226,7 @@ impl Beside {
     /// The first word counts.
     fn tell(&self, state: u8) {
         let _told_already = self.state.compare_exchange(GOING_ON, state, Ordering::AcqRel, Ordering::Acquire);
-        self.ended.notify_waiters();
+        self.ended.tell();
         let reader = self.reader.lock().take();
         if let Some(reader) = reader {
             reader.wake();
@@ -254,14 +257,7 @@ impl Beside {
     }
 
     async fn ended(&self) {
-        loop {
-            let mut ended = pin!(self.ended.notified());
-            ended.as_mut().enable();
-            if self.state.load(Ordering::Acquire) != GOING_ON {
-                return;
-            }
-            ended.await;
-        }
+        self.ended.wait_until(|| self.state.load(Ordering::Acquire) != GOING_ON).await;
     }
 }
 
