@@ -225,7 +225,10 @@ impl UnderWay {
     /// It can no longer be applied, and after this time no read shows what was there before it (rule R13):
     /// a name's next slot knows nothing of that, so it is counted for so long.
     pub fn ended(self, read_lag: Duration) {
-        if let (false, Ok(runtime)) = (read_lag.is_zero(), Handle::try_current()) {
+        if read_lag.is_zero() {
+            return;
+        }
+        if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
                 tokio::time::sleep(read_lag).await;
                 drop(self);
