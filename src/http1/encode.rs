@@ -169,6 +169,17 @@ impl Encoder {
         }
     }
 
+    /// Puts content on its way that is ours, and so little that it is copied behind its head.
+    pub fn text(&mut self, text: Vec<u8>, out: &mut Outbox) {
+        match self {
+            Encoder::Exact(left) if text.len() as u64 <= *left => {
+                *left -= text.len() as u64;
+                out.push_small(&text);
+            }
+            _ => self.data(text.into(), out),
+        }
+    }
+
     /// Puts the end of the body on its way, with what of these trailer fields may go.
     ///
     /// # Errors

@@ -357,6 +357,8 @@ pub struct AnswerBody {
 const _: () = assert!(size_of::<Answer<AnswerBody>>() <= 128);
 
 enum Content {
+    /// Our own words; none, once they were taken.
+    Text(Vec<u8>),
     Fixed(Option<Bytes>),
     Origin(OriginBody),
     /// Of which so much was read already.
@@ -367,6 +369,19 @@ impl AnswerBody {
     /// A body that is in memory.
     pub fn fixed(bytes: impl Into<Bytes>) -> Self {
         AnswerBody::of(Content::Fixed(Some(bytes.into()).filter(|b| !b.is_empty())))
+    }
+
+    /// Our own words: so few that they are copied behind their head.
+    pub fn text(text: Vec<u8>) -> Self {
+        AnswerBody::of(Content::Text(text))
+    }
+
+    /// All of them, if it is these.
+    pub fn take_text(&mut self) -> Vec<u8> {
+        match &mut self.content {
+            Content::Text(text) => std::mem::take(text),
+            Content::Fixed(_) | Content::Origin(_) | Content::Begun(_) => Vec::new(),
+        }
     }
 
     /// The origin's.
@@ -400,6 +415,7 @@ impl AnswerBody {
         match &mut self.content {
             Content::Origin(body) => body.read_ahead(limit).await,
             Content::Fixed(bytes) => Some(bytes.clone().unwrap_or_default()),
+            Content::Text(text) => Some(Bytes::copy_from_slice(text)),
             Content::Begun(..) => None,
         }
     }
@@ -417,6 +433,8 @@ impl Body for AnswerBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> NextFrame {
         let this = self.get_mut();
         let next = match &mut this.content {
+            Content::Text(text) if text.is_empty() => Poll::Ready(None),
+            Content::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text).into())))),
             Content::Fixed(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Content::Begun(begun) if !begun.0.is_empty() => {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut begun.0)))))
@@ -438,6 +456,7 @@ impl Body for AnswerBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
+            Content::Text(text) => text.is_empty(),
             Content::Fixed(bytes) => bytes.is_none(),
             Content::Origin(body) => body.is_end_stream(),
             Content::Begun(begun) => begun.0.is_empty() && begun.1.is_end_stream(),
@@ -446,6 +465,7 @@ impl Body for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
+            Content::Text(text) => SizeHint::with_exact(text.len() as u64),
             Content::Fixed(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
             Content::Origin(body) => body.size_hint(),
             Content::Begun(begun) => match begun.1.size_hint().exact() {

@@ -40,6 +40,8 @@ pub struct Connection {
     wire: Hold,
     stopping: Stopping,
     out: Outbox,
+    /// Since when the client has been waited for.
+    quiet_since: Instant,
     head_timer: LazyTimer,
 }
 
@@ -76,6 +78,7 @@ impl Connection {
             wire: Hold::Alone(Wire::new(stream)),
             stopping: Stopping::new(shutdown),
             out: Outbox::default(),
+            quiet_since: Instant::now(),
             head_timer: LazyTimer::default(),
         }
     }
@@ -117,7 +120,7 @@ impl Connection {
 
     /// The next request's head.
     async fn next_head(&mut self) -> Result<RequestHead, End> {
-        let due = Instant::now() + self.limits.idle_timeout;
+        let due = self.quiet_since + self.limits.idle_timeout;
         let limits = self.limits_of_heads();
         let mut seen = 0;
         poll_fn(|cx| {
@@ -200,14 +203,15 @@ impl Connection {
         answer: Answer<AnswerBody>,
         persists: bool,
     ) -> Result<(), End> {
-        let (head, body) = answer.into_parts();
+        let (head, mut body) = answer.into_parts();
         let upgraded = head.status == StatusCode::SWITCHING_PROTOCOLS;
         if upgraded {
             self.client.pace.becomes_a_tunnel();
         }
         let length = OwnLength::of(&body);
         let persists = persists && !asks_to_close(&head.headers) && self.goes_on_behind_the_body();
-        let encoder = date(|date| {
+        let now = Instant::now();
+        let mut encoder = date(now.into_std(), |date| {
             let answer = AnswerToWrite {
                 method,
                 version,
@@ -222,8 +226,15 @@ impl Connection {
         });
         drop(head);
         let until_close = encoder == Encoder::UntilClose;
+        encoder.text(body.take_text(), &mut self.out);
         let mut sending = Sending { body: Some(body), encoder, broke: false };
-        poll_fn(|cx| self.poll_send(&mut sending, cx)).await?;
+        let mut waited = false;
+        let sent = poll_fn(|cx| {
+            let sent = self.poll_send(&mut sending, cx);
+            waited |= sent.is_pending();
+            sent
+        });
+        sent.await?;
         self.client.written_out();
         self.out.rest();
         if upgraded {
@@ -232,7 +243,9 @@ impl Connection {
         if !persists || until_close {
             return Err(End::Done);
         }
-        self.end_request().await
+        waited |= self.end_request().await?;
+        self.quiet_since = if waited { Instant::now() } else { now };
+        Ok(())
     }
 
     /// Whether the next request can be found behind this one's body, as far as is known by now.
@@ -258,12 +271,15 @@ impl Connection {
     }
 
     /// Waits until the request's body is out of the way of the next request; no longer than until the server stops, where
-    /// that only has to be dropped.
-    async fn end_request(&mut self) -> Result<(), End> {
+    /// that only has to be dropped. Whether there was anything to wait for.
+    async fn end_request(&mut self) -> Result<bool, End> {
         let Connection { wire, stopping, .. } = self;
+        let mut waited = false;
         poll_fn(|cx| {
             wire.with(|wire| {
-                Poll::Ready(match ready!(stopping.poll_taken(wire, cx)) {
+                let taken = stopping.poll_taken(wire, cx);
+                waited |= taken.is_pending();
+                Poll::Ready(match ready!(taken) {
                     Taken::Whole => {
                         wire.rest();
                         Ok(())
@@ -275,7 +291,7 @@ impl Connection {
         })
         .await?;
         wire.take_back();
-        Ok(())
+        Ok(waited)
     }
 
     /// Writes what goes out to its end, and has it sent on.
@@ -419,7 +435,7 @@ enum Filled {
 /// An answer to what is no request. It has no text: what to say would be a guess.
 fn write_bad_request(status: StatusCode, out: &mut Vec<u8>) {
     let fields = Fields::new();
-    date(|date| {
+    date(Instant::now().into_std(), |date| {
         let answer = AnswerToWrite {
             method: &Method::GET,
             version: Version::HTTP_11,

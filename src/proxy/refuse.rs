@@ -1,6 +1,7 @@
 //! Refusals as answers: `application/problem+json` (RFC 9457).
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
@@ -24,7 +25,7 @@ pub fn refuse(
     current: Option<VersionTag>,
 ) -> Answer<AnswerBody> {
     let status = refusal.kind.status(statuses);
-    let mut answer = Answer::new(AnswerBody::fixed(problem(refusal, status, instance)));
+    let mut answer = Answer::new(AnswerBody::text(problem(refusal, status, instance)));
     *answer.status_mut() = status;
     let fields = answer.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
@@ -63,28 +64,59 @@ fn seconds(after: Duration) -> u64 {
     (after.as_secs() + u64::from(after.subsec_nanos() > 0)).max(1)
 }
 
-/// The problem's members, written one by one: a refusal is to cost little, and most of its text is known to
-/// need no escapes.
+/// The problem's members: a refusal is to cost little, and most of its text is known before.
 ///
 /// Beside those of RFC 9457 there are `kind`, the last part of `type` for those who do not want to take a URI
 /// apart, and `error` and `message`, which clients of many legacy APIs look for.
 fn problem(refusal: &Refusal, status: StatusCode, instance: &str) -> Vec<u8> {
-    let (kind, title) = (refusal.kind.name(), title(status));
+    /// Those of each kind with its usual status, in the kinds' order.
+    static USUAL: LazyLock<Vec<Words>> = LazyLock::new(|| {
+        RefusalKind::ALL.map(|kind| Words::of(kind, kind.status(StatusMapping::default()))).into()
+    });
     let (detail, instance) = (escaped(&refusal.detail), escaped(instance));
-    let (number, detail, instance) = (status.as_str(), &*detail, &*instance);
-    let members = [
-        [r#"{"type":""#, TYPES],
-        ["", kind],
-        [r#"","title":""#, title],
-        [r#"","status":"#, number],
-        [r#","detail":""#, detail],
-        [r#"","instance":""#, instance],
-        [r#"","kind":""#, kind],
-        [r#"","error":""#, title],
-        [r#"","message":""#, detail],
-        [r#""}"#, ""],
-    ];
-    members.as_flattened().concat().into_bytes()
+    let said = |words: &Words| {
+        let members: [&str; 7] = [
+            &words.before_detail,
+            &detail,
+            r#"","instance":""#,
+            &instance,
+            &words.before_message,
+            &detail,
+            r#""}"#,
+        ];
+        members.concat().into_bytes()
+    };
+    match USUAL
+        .get(refusal.kind as usize)
+        .filter(|words| (words.kind, words.status) == (refusal.kind, status))
+    {
+        Some(words) => said(words),
+        None => said(&Words::of(refusal.kind, status)),
+    }
+}
+
+/// What all problems of one kind and status have in common.
+struct Words {
+    kind: RefusalKind,
+    status: StatusCode,
+    /// Up to the `detail`.
+    before_detail: String,
+    /// Between the `instance` and the `message`.
+    before_message: String,
+}
+
+impl Words {
+    fn of(kind: RefusalKind, status: StatusCode) -> Self {
+        let (name, title, number) = (kind.name(), title(status), status.as_str());
+        Words {
+            kind,
+            status,
+            before_detail: format!(
+                r#"{{"type":"{TYPES}{name}","title":"{title}","status":{number},"detail":""#
+            ),
+            before_message: format!(r#"","kind":"{name}","error":"{title}","message":""#),
+        }
+    }
 }
 
 /// What stands for a text between the quotes of a JSON string.
@@ -112,15 +144,16 @@ mod tests {
         for kind in RefusalKind::ALL {
             for text in ["", "plain /text?", "a \"quoted\" one\\", "\u{7f}\u{1f}", &everything] {
                 let refusal = Refusal::new(kind, text.to_owned());
-                let status = kind.status(StatusMapping::default());
-                let (kind, title, said) = (quoted(kind.name()), quoted(title(status)), quoted(text));
-                let r#type = quoted(&format!("{TYPES}{}", refusal.kind.name()));
-                let expected = format!(
-                    "{{\"type\":{type},\"title\":{title},\"status\":{},\"detail\":{said},\"instance\":{said},\
-                     \"kind\":{kind},\"error\":{title},\"message\":{said}}}",
-                    status.as_u16()
-                );
-                assert_eq!(String::from_utf8(problem(&refusal, status, text)), Ok(expected));
+                for status in [kind.status(StatusMapping::default()), StatusCode::CONFLICT] {
+                    let (kind, title, said) = (quoted(kind.name()), quoted(title(status)), quoted(text));
+                    let r#type = quoted(&format!("{TYPES}{}", refusal.kind.name()));
+                    let expected = format!(
+                        "{{\"type\":{type},\"title\":{title},\"status\":{},\"detail\":{said},\"instance\":{said},\
+                         \"kind\":{kind},\"error\":{title},\"message\":{said}}}",
+                        status.as_u16()
+                    );
+                    assert_eq!(String::from_utf8(problem(&refusal, status, text)), Ok(expected));
+                }
             }
         }
     }
