@@ -176,7 +176,9 @@ impl Encoder {
                 *left -= text.len() as u64;
                 out.push_small(&text);
             }
-            _ => self.data(text.into(), out),
+            Encoder::Nothing | Encoder::Exact(_) | Encoder::Chunked(_) | Encoder::UntilClose => {
+                self.data(text.into(), out);
+            }
         }
     }
 

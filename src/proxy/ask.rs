@@ -180,9 +180,13 @@ impl Ask {
     }
 
     fn client_id(&self, fields: &Fields) -> ClientId {
-        let address = || self.client.address.as_ref().map(HeaderValue::as_bytes);
-        let identity = self.principal(fields).or_else(address).unwrap_or_default();
-        ClientId(self.gateway.ledger.client_id(identity))
+        let hashed = |identity: &[u8]| ClientId(self.gateway.ledger.client_id(identity));
+        match self.principal(fields) {
+            Some(principal) => hashed(principal),
+            None => *self.client.id.get_or_init(|| {
+                hashed(self.client.address.as_ref().map(HeaderValue::as_bytes).unwrap_or_default())
+            }),
+        }
     }
 }
 

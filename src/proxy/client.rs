@@ -3,8 +3,8 @@
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use http::HeaderValue;
@@ -14,12 +14,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::in_flight::InFlight;
 use super::patience::{Pace, Paced};
 use crate::ledger::views::{Expected, ViewKey, Views};
+use crate::report::journal::ClientId;
 use crate::request::version_tag::Version;
 
 /// What a connection and its requests know of each other.
 pub struct Client {
     /// Its address, as it is passed on.
     pub address: Option<HeaderValue>,
+    /// What logs call it where nothing else tells clients apart: a hash of its address, made when it is first asked for.
+    pub id: OnceLock<ClientId>,
     /// How long it is waited for while it is sent something.
     pub pace: Arc<Pace>,
     /// Whether `handed_over` holds any.
@@ -33,6 +36,7 @@ impl Client {
     pub fn new(address: Option<IpAddr>, pace: Arc<Pace>) -> Arc<Self> {
         Arc::new(Client {
             address: address.and_then(|ip| HeaderValue::try_from(ip.to_string()).ok()),
+            id: OnceLock::new(),
             pace,
             has_handed_over: AtomicBool::new(false),
             handed_over: Mutex::default(),

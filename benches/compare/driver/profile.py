@@ -18,12 +18,13 @@ from driver.cases import CASES, IFMATCH, UNGUARDED, Case
 from driver.command_line import positive, program, require_programs
 from driver.failure import Failure
 from driver.generators import Generators
-from driver.machine import choose_cores, describe
+from driver.machine import Cores, choose_cores, describe
 from driver.parts import GUARD, PARTS, Sources
 from driver.servers import Launcher, Server, pinned
 from driver.stacks import SYMBOLIZERS, Binary, stacks
+from driver.window import measure
 
-PROGRAMS = (SYMBOLIZERS, "cargo", "h2load", "perf", "readelf", "setpriv", "taskset")
+PROGRAMS = (SYMBOLIZERS, "cargo", "h2load", "perf", "readelf", "setpriv", "taskset", "wrk")
 
 SAMPLES_A_SECOND = 1999
 # Of a window: connections are opened before it.
@@ -32,7 +33,7 @@ SETTLED = 0.5
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benches/compare/profile", description=__doc__)
-    parser.add_argument("--rate", type=positive, default=7700, help="requests a second (7700)")
+    parser.add_argument("--rate", type=positive, help="requests a second (half of what it answers of the dearest case)")
     parser.add_argument("--seconds", type=positive, default=20, help="how long each is sampled (20)")
     parser.add_argument("--binary", type=program, help="an ifmatch that is there, in place of this tree's optimised one")
     parser.add_argument("--output", type=Path, help="a file for the report, which is printed too")
@@ -48,16 +49,12 @@ def main() -> None:
         given.output.write_text(text)
 
 
-def _report(ifmatch: Path, rate: int, seconds: int) -> str:
+def _report(ifmatch: Path, rate: int | None, seconds: int) -> str:
     programs = build_programs(ifmatch)
     cores = choose_cores()
     os.sched_setaffinity(0, {cores.rest})
     cases = [case for case in CASES if UNGUARDED in case.proxies]
-    lines = ["# Whose work ifmatch's time is", "", "Written by `benches/compare/profile`.", ""]
-    lines += [f"Percent of its time on a core, the kernel's included, at {rate:,} requests/s.", ""]
     about = describe(ifmatch, "the binary that was sampled")
-    lines += [f"- {name}: {about[name]}" for name in ("machine", "system", "tree", "ifmatch")]
-    lines += [f"- date: {datetime.datetime.now(datetime.UTC):%Y-%m-%d}"]
     with ExitStack() as until_the_end:
         folder = Path(until_the_end.enter_context(tempfile.TemporaryDirectory(prefix="ifmatch-profile-")))
         launcher = until_the_end.enter_context(Launcher(programs, cores, folder))
@@ -65,6 +62,11 @@ def _report(ifmatch: Path, rate: int, seconds: int) -> str:
         servers = [guarded, replace(guarded, name=UNGUARDED, below="/1k/off/")]
         generators = Generators(programs.load, 1000, folder)
         sources, binary = Sources(), Binary(ifmatch)
+        rate = rate or _half(generators, cases, guarded, cores)
+        lines = ["# Whose work ifmatch's time is", "", "Written by `benches/compare/profile`.", ""]
+        lines += [f"Percent of its time on a core, the kernel's included, at {rate:,} requests/s.", ""]
+        lines += [f"- {name}: {about[name]}" for name in ("machine", "system", "tree", "ifmatch")]
+        lines += [f"- date: {datetime.datetime.now(datetime.UTC):%Y-%m-%d}"]
         for case in cases:
             shares = []
             for server in servers:
@@ -72,6 +74,12 @@ def _report(ifmatch: Path, rate: int, seconds: int) -> str:
                 shares.append(_shares(_sampled(command, server, seconds, folder), binary, sources))
             lines += _table(case, shares)
     return "\n".join([*lines, ""])
+
+
+def _half(generators: Generators, cases: list[Case], server: Server, cores: Cores) -> int:
+    """Requests a second: half of its capacity in the case in which that is the least."""
+    windows = (measure(generators.saturate(case, server, 2), server, cores, 2, (0, case.name, None)) for case in cases)
+    return int(min(window.requests_per_second for window in windows) / 2) // 100 * 100
 
 
 def _sampled(command: list[str], server: Server, seconds: int, folder: Path) -> Path:
