@@ -39,6 +39,8 @@ pub struct RequestHead {
     pub persists: bool,
     /// Whether the client waits for 100 (Continue) before it sends the body.
     pub awaits_continue: bool,
+    /// Whether it has a field that says that, or something else of the kind.
+    pub expects: bool,
 }
 
 /// An answer's head.
@@ -119,7 +121,7 @@ fn read_request(
     let has_fragment = memchr::memchr(b'#', target.as_bytes()).is_some();
     let target = Place::of(target.as_bytes(), base);
     let version = version_of(minor);
-    let (mut framing, mut awaits_continue) = (Framing::default(), false);
+    let (mut framing, mut expects, mut awaits_continue) = (Framing::default(), false, false);
     let mut headers = read_fields(base, parsed.headers, |name, value| match *name {
         header::CONTENT_LENGTH => framing.content_length(value, false),
         header::TRANSFER_ENCODING => {
@@ -131,6 +133,7 @@ fn read_request(
             Keep::Field
         }
         header::EXPECT => {
+            expects = true;
             awaits_continue = value.as_bytes().eq_ignore_ascii_case(b"100-continue");
             Keep::Field
         }
@@ -149,6 +152,7 @@ fn read_request(
         request: boxed(|| RequestParts { method, uri, has_fragment, version, headers }),
         length,
         persists: framing.persists(version) && !framing.says_both(),
+        expects,
         awaits_continue: awaits_continue && version == Version::HTTP_11 && length != BodyLength::Exact(0),
     }))
 }

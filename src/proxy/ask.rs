@@ -133,7 +133,7 @@ impl Ask {
         let kind = refusal.kind.name();
         let status = refusal.kind.status(self.policy().statuses);
         let conflict = self.conflict(fields, resource, kind, status);
-        let due = self.route.metrics.refusals.conflict(refusal.kind, conflict.mode, self.started);
+        let due = self.route.metrics.refusals.conflict(refusal.kind, conflict.mode, Instant::now());
         if let Some(left_out) = due {
             tracing::warn!(
                 target: "ifmatch::conflict",

@@ -26,7 +26,7 @@ use crate::report::limits_hit::Limit;
 /// What a body ends with when it does not end well.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The origin's answer on its way to the client. Read to its end, it puts the connection back.
+/// The origin's answer on its way to the client. The connection is put back once all of it is here.
 ///
 /// What is large of it is in a box: an answer is handed on from stage to stage, and its body would be copied each time.
 pub struct OriginBody(Source);

@@ -33,6 +33,8 @@ struct Coming {
     wire: SharedWire,
     /// How much, where that is known.
     rest: Option<u64>,
+    /// Nothing more of it comes: what comes on the wire is somebody else's from then on.
+    over: bool,
 }
 
 /// What a request's head says of what comes behind it.
@@ -40,7 +42,9 @@ struct Coming {
 pub struct Behind {
     /// How long the body is.
     pub length: BodyLength,
-    /// Whether the client waits for 100 (Continue) before it sends it.
+    /// Whether the client expects anything before it is sent, whatever that is.
+    pub expects: bool,
+    /// Whether that is 100 (Continue).
     pub awaits_continue: bool,
     /// Whether another protocol may follow.
     pub may_upgrade: bool,
@@ -82,9 +86,9 @@ impl ClientBody {
 }
 
 impl Source {
-    fn begin(wire: &mut Hold, Behind { length, awaits_continue, .. }: Behind) -> Self {
-        // A client that waits for 100 (Continue) gets it from the origin, whatever it has sent already.
-        let whole = if awaits_continue { None } else { wire.with(|wire| take_whole(length, &mut wire.come)) };
+    fn begin(wire: &mut Hold, Behind { length, expects, awaits_continue, .. }: Behind) -> Self {
+        // What is expected comes from the origin, whatever of the body is here: until then it counts as still to come.
+        let whole = if expects { None } else { wire.with(|wire| take_whole(length, &mut wire.come)) };
         let decoder = Decoder::new(length);
         match whole {
             _ if decoder.is_over() => Source::Over,
@@ -92,7 +96,7 @@ impl Source {
             None => {
                 let rest = decoder.rest();
                 wire.with(|wire| wire.begins_body(decoder, awaits_continue));
-                Source::Comes(Coming { wire: wire.share(), rest })
+                Source::Comes(Coming { wire: wire.share(), rest, over: false })
             }
         }
     }
@@ -109,18 +113,19 @@ impl Body for ClientBody {
         if let Some(whole) = self.take_whole() {
             return Poll::Ready(Some(Ok(Frame::data(whole))));
         }
-        let Source::Comes(Coming { wire, rest }) = &mut self.source else { return Poll::Ready(None) };
-        let mut wire = wire.lock();
+        let Source::Comes(coming) = &mut self.source else { return Poll::Ready(None) };
+        let mut wire = coming.wire.lock();
         let frame = match ready!(wire.poll_body(cx)) {
             Ok(Decoded::Data(data)) => Some(Ok(Frame::data(data))),
             Ok(Decoded::Trailers(fields)) => Some(Ok(Frame::trailers(fields))),
             Ok(Decoded::End | Decoded::Needs) => None,
             Err(error) => Some(Err(error)),
         };
-        *rest = wire.rest_of_body();
-        let over = wire.body_is_over() || matches!(frame, Some(Err(_)));
+        coming.rest = wire.rest_of_body();
+        // Known while it is locked: once it is not, the next request's body may begin on it.
+        coming.over = wire.body_is_over() || matches!(frame, Some(Err(_)));
         drop(wire);
-        if over {
+        if coming.over {
             self.source = Source::Over;
         }
         Poll::Ready(frame)
@@ -141,7 +146,9 @@ impl Body for ClientBody {
 
 impl Drop for Coming {
     fn drop(&mut self) {
-        self.wire.lock().leave_body();
+        if !self.over {
+            self.wire.lock().leave_body();
+        }
     }
 }
 
@@ -176,7 +183,10 @@ mod tests {
         const LONG: usize = 900_000;
         let (mut wire, mut client) = wire();
         let length = BodyLength::Exact(LONG as u64);
-        drop(ClientBody::begin(&mut wire, Behind { length, awaits_continue: true, may_upgrade: false }));
+        drop(ClientBody::begin(
+            &mut wire,
+            Behind { length, expects: true, awaits_continue: true, may_upgrade: false },
+        ));
         client.write_all(&[&[b'x'; LONG], &b"GET"[..]].concat()).await.expect("room for it");
         let mut longest = 0;
         poll_fn(|cx| {
@@ -196,5 +206,18 @@ mod tests {
         let mut told = Vec::new();
         client.read_to_end(&mut told).await.expect("the end");
         assert!(told.is_empty(), "{}", String::from_utf8_lossy(&told));
+    }
+
+    // Whoever takes a body in a task of its own may get to its end just before its connection goes on.
+    #[tokio::test]
+    async fn a_body_that_is_over_does_not_leave_the_next_one() {
+        let (mut wire, _client) = wire();
+        let over = Coming { wire: wire.share(), rest: Some(0), over: true };
+        let next = Decoder::new(BodyLength::Chunked);
+        wire.with(|wire| wire.begins_body(next, false));
+        drop(over);
+        assert_eq!(wire.with(|wire| wire.taken()), Taken::NotYet);
+        drop(Coming { wire: wire.share(), rest: None, over: false });
+        assert_eq!(wire.with(|wire| wire.taken()), Taken::Left);
     }
 }

@@ -106,10 +106,11 @@ impl Connection {
     }
 
     async fn one_request(&mut self) -> Result<(), End> {
-        let RequestHead { request, length, persists, awaits_continue } = self.next_head().await?;
+        let RequestHead { request, length, persists, expects, awaits_continue } = self.next_head().await?;
         let (method, version) = (request.method.clone(), request.version);
         let may_upgrade = version == Version::HTTP_11 && request.headers.contains_key(header::UPGRADE);
-        let body = ClientBody::begin(&mut self.wire, Behind { length, awaits_continue, may_upgrade });
+        let body =
+            ClientBody::begin(&mut self.wire, Behind { length, expects, awaits_continue, may_upgrade });
         let mut answering = handle(self.gateway.clone(), request, body, self.client.clone());
         let this = &mut *self;
         let answer = poll_fn(|cx| this.poll_answer(&mut answering, cx)).await?;

@@ -53,7 +53,7 @@ impl BodyProgress {
         self.state() == SENDING
     }
 
-    /// Whether the whole body was handed over.
+    /// Whether the whole body was handed over, or was in memory before.
     pub fn is_sent(&self) -> bool {
         self.state() == SENT
     }
@@ -145,7 +145,7 @@ struct FromClient {
 const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 
 impl OutgoingBody {
-    /// The client's body, streamed.
+    /// The client's body: streamed, where it is not here as a whole.
     pub fn from_client(mut body: ClientBody, bounds: &Bounds) -> Self {
         if let Some(whole) = body.take_whole() {
             return Self::fixed(whole);

@@ -313,7 +313,7 @@ impl Wire {
         self.taken() == Taken::Whole && self.come.is_empty()
     }
 
-    /// The same, when nobody is at it any more.
+    /// How far the present request's body has been taken, when nobody is at it any more.
     pub fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<Taken> {
         match self.taken() {
             Taken::NotYet => {

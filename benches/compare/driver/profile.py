@@ -79,7 +79,7 @@ def _report(ifmatch: Path, rate: int | None, seconds: int) -> str:
 def _half(generators: Generators, cases: list[Case], server: Server, cores: Cores) -> int:
     """Requests a second: half of its capacity in the case in which that is the least."""
     windows = (measure(generators.saturate(case, server, 2), server, cores, 2, (0, case.name, None)) for case in cases)
-    return int(min(window.requests_per_second for window in windows) / 2) // 100 * 100
+    return max(100, int(min(window.requests_per_second for window in windows) / 2) // 100 * 100)
 
 
 def _sampled(command: list[str], server: Server, seconds: int, folder: Path) -> Path:

@@ -55,7 +55,8 @@ impl NoAnswer {
 /// |---|---|
 /// | for a connection to come free | `connect_timeout` |
 /// | for a connection to be made | `connect_timeout` for each server of the upstream |
-/// | for the origin to take the request, and the client to send its body | `upload_timeout` |
+/// | for the client to send its body, and the origin to take it meanwhile | `upload_timeout` |
+/// | for the origin to take the next of what is here already | `body_idle_timeout` |
 /// | for the answer's head after that | `response_timeout` |
 ///
 /// All of it together, and the answer's body too, is bounded by `request_timeout`. A connection that

@@ -76,9 +76,17 @@ mod tests {
                     let layout = Layout::from_size_align(size, align).expect("a layout");
                     let block = unsafe { MiMalloc.alloc(layout) };
                     assert!(!block.is_null() && block as usize % align == 0, "{layout:?} in round {round}");
+                    let last = unsafe { block.add(size - 1) };
+                    unsafe { last.write(round as u8 + 1) };
                     let larger = size + size / 2 + 1;
                     let block = unsafe { MiMalloc.realloc(block, layout, larger) };
                     assert!(!block.is_null() && block as usize % align == 0, "{layout:?} to {larger}");
+                    assert_eq!(unsafe { block.add(size - 1).read() }, round as u8 + 1, "{layout:?} to {larger}");
+                    let zeroed = unsafe { MiMalloc.alloc_zeroed(layout) };
+                    assert!(!zeroed.is_null() && zeroed as usize % align == 0, "{layout:?}");
+                    assert!((0..size).all(|at| unsafe { zeroed.add(at).read() } == 0), "{layout:?}");
+                    unsafe { zeroed.write_bytes(1, size) };
+                    unsafe { MiMalloc.dealloc(zeroed, layout) };
                     let layout = Layout::from_size_align(larger, align).expect("a layout");
                     if size % 7 == round && size < 4096 {
                         kept.push((block, layout));
