@@ -145,8 +145,9 @@ fn signals_are_heard_from_the_moment_that_the_process_says_it_listens() {
 
 #[test]
 fn sigterm_lets_a_held_write_end_and_exits_at_once_with_0() {
-    for signal in ["TERM", "INT", "QUIT"] {
-        let (origin, mut proxy) = items();
+    // One worker alone has a runtime of another kind.
+    for (signal, workers) in [("TERM", 2), ("INT", 2), ("QUIT", 2), ("TERM", 1)] {
+        let (origin, mut proxy) = items_with(&format!("[server]\nworkers = {workers}"));
         let tag = proxy.tag("/items/1");
         let mut idle = proxy.connect();
         idle.ask(&request("GET", "/items/1")).expect(200);
