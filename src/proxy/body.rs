@@ -61,7 +61,8 @@ struct Ahead {
     breaks: Option<BodyError>,
 }
 
-type NextFrame = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+/// What a body is found to have next.
+pub type NextFrame = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 impl OriginBody {
     /// An answer's body, the connection that it comes over, and how far the request's body has got.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::oneshot;
 
-use super::body::BodyError;
+use super::body::{BodyError, NextFrame};
 use super::client_tunnel::ClientUpgrade;
 use super::wire::{Hold, SharedWire};
 use crate::http1::decode::{Decoded, Decoder, take_whole};
@@ -106,10 +106,7 @@ impl Body for ClientBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> NextFrame {
         if let Some(whole) = self.take_whole() {
             return Poll::Ready(Some(Ok(Frame::data(whole))));
         }

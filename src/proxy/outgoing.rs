@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::body::BodyError;
+use super::body::{BodyError, NextFrame};
 use super::client_body::ClientBody;
 use super::fields::trailers_to_origin;
 use super::noted::SharedNoted;
@@ -264,8 +264,6 @@ fn noted_frame(noted: &Option<SharedNoted>, bytes: Bytes) -> Frame<Bytes> {
     }
     Frame::data(bytes)
 }
-
-type NextFrame = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 impl FromClient {
     fn poll(&mut self, cx: &mut Context<'_>, progress: &BodyProgress) -> NextFrame {
