@@ -21,6 +21,7 @@ use super::handle::{Answering, handle};
 use super::lazy_timer::LazyTimer;
 use super::refuse::last_word;
 use super::stopping::Stopping;
+use super::turn::Turn;
 use super::wire::{Hold, Taken, Wire};
 use crate::config::checked::Limits;
 use crate::decide::say;
@@ -115,6 +116,7 @@ impl Connection {
         let this = &mut *self;
         let answer = poll_fn(|cx| this.poll_answer(&mut answering, cx)).await?;
         drop(answering);
+        Turn::default().await;
         let persists = persists && !self.stopping.is_stopping();
         self.send(&method, version, answer, persists).await
     }

@@ -43,6 +43,7 @@ pub mod target;
 pub mod told_of;
 pub mod translate;
 pub mod tunnel;
+pub mod turn;
 pub mod twice;
 pub mod under_permit;
 pub mod unjudged;

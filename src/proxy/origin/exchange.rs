@@ -22,6 +22,7 @@ use crate::proxy::body::OriginBody;
 use crate::proxy::lazy_timer::LazyTimer;
 use crate::proxy::outgoing::{BodyProgress, OutgoingBody};
 use crate::proxy::patience::Bounds;
+use crate::proxy::turn::Turn;
 use crate::report::limits_hit::Limit;
 
 /// Why there is no answer.
@@ -53,6 +54,7 @@ impl NoAnswer {
 ///
 /// | wait | bound |
 /// |---|---|
+/// | for the others that are ready, once | what they do without waiting |
 /// | for a connection to come free | `connect_timeout` |
 /// | for a connection to be made | `connect_timeout` for each server of the upstream |
 /// | for the client to send its body, and the origin to take it meanwhile | `upload_timeout` |
@@ -77,6 +79,8 @@ pub fn exchange<'a>(
     };
     // Not an `async fn`, which would keep the request twice. What is rarely waited for is in boxes.
     async move {
+        // Before a connection is looked at: what is known of it would grow old.
+        Turn::default().await;
         loop {
             let now = Instant::now();
             if bounds.total.at() <= now {

@@ -328,6 +328,11 @@ pub fn with_origin(origin: SocketAddr, config: &str) -> String {
     (config.to_owned() + &upstream).replace("{origin}", &origin.to_string())
 }
 
+/// Two workers, or as many as `IFMATCH_WORKERS` says: one alone has another runtime.
+fn workers() -> String {
+    std::env::var("IFMATCH_WORKERS").unwrap_or_else(|_| "2".to_owned())
+}
+
 /// Fills in the addresses of `[server]`; and, unless the test is about that, there was no earlier life
 /// whose writes a start would have to wait for.
 pub fn with_server(config: &str) -> String {
@@ -337,7 +342,7 @@ pub fn with_server(config: &str) -> String {
         &[
             ("listen", "listen = [\"127.0.0.1:0\"]\n"),
             ("admin", "admin = \"127.0.0.1:0\"\n"),
-            ("workers", "workers = 2\n"),
+            ("workers", &format!("workers = {}\n", workers())),
         ],
     );
     if config.contains("state_file") {
