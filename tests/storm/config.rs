@@ -15,6 +15,8 @@ pub struct Look {
     pub extra_route: bool,
     /// The strictly guarded resources have names of another form.
     pub renamed: bool,
+    /// From its next start on the proxy has one worker, which has another runtime than several have.
+    pub alone: bool,
 }
 
 /// A text for the proxy.
@@ -22,12 +24,13 @@ pub fn text(guard: Guard, origin_port: u16, folder: &Path, max_resources: u32, l
     let localhost = Ipv4Addr::LOCALHOST;
     let millis = |time: std::time::Duration| format!("{}ms", time.as_millis());
     let mut text = format!(
-        "[server]\nlisten = [\"{localhost}:0\"]\nadmin = \"{localhost}:0\"\nworkers = 2\ndrain_timeout = \"{}\"\n\
+        "[server]\nlisten = [\"{localhost}:0\"]\nadmin = \"{localhost}:0\"\nworkers = {}\ndrain_timeout = \"{}\"\n\
          access_log = {}\nconflicts_kept = 100\n\n\
          [limits]\nidle_timeout = \"5s\"\nbody_idle_timeout = \"2s\"\n\n\
          [ledger]\nmax_resources = {max_resources}\nstate_file = \"{}\"\nsettle = \"{}\"\n\n\
          [upstreams.origin]\nservers = [\"{localhost}:{origin_port}\"]\nconnect_timeout = \"300ms\"\n\
          response_timeout = \"{}\"\nidle_timeout = \"2s\"\nmax_idle = 16\n",
+        if look.alone { 1 } else { 2 },
         millis(DRAIN),
         look.access_log,
         folder.join("ledger").display(),

@@ -72,6 +72,7 @@ impl World {
             life: Life { number: 0, address: ([127, 0, 0, 1], port).into(), fresh_since: 0 },
             account: Account::default(),
         };
+        world.look.alone = world.chance.random_bool(0.5);
         world.start_origin()?;
         world.write_config()?;
         world.start_proxy()?;
@@ -224,6 +225,7 @@ impl World {
         self.look.access_log = self.chance.random_bool(0.2);
         self.look.extra_route = !self.look.extra_route;
         self.look.renamed = self.plan.rename && self.chance.random_bool(0.5);
+        self.look.alone = self.chance.random_bool(0.5);
         self.write_config()?;
         self.hang_up()
     }
