@@ -46,7 +46,7 @@ impl Proxy {
 
     /// Starts the proxy with a configuration and waits until it is ready.
     ///
-    /// What is missing is filled in: ports that the system chooses, two workers.
+    /// What is missing is filled in: ports that the system chooses, and [`workers`].
     #[track_caller]
     pub fn start(config: &str) -> Self {
         let proxy = Self::start_unready(config);
